@@ -1,0 +1,4 @@
+export * from './confidence.ts';
+export * from './errors.ts';
+export * from './random.ts';
+export * from './tensor.ts';

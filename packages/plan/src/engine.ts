@@ -1,0 +1,24 @@
+import type { Tensor } from '@tierwise/core';
+import type { EngineName, Section } from './contracts.ts';
+
+/** A section that is ready to run. Outputs are fresh tensors that the caller owns. */
+export interface LoadedSection {
+  /**
+   * Runs one batch: `inputs` holds every tensor the section names, dims as in the section but for the batch.
+   * @throws TierwiseError TENSOR_INVALID on a missing, mis-shaped or mistyped input; CANCELLED by `signal`
+   */
+  run(inputs: ReadonlyMap<string, Tensor>, options?: { signal?: AbortSignal }): Promise<Map<string, Tensor>>;
+  /** Frees memory and threads. Idempotent. */
+  dispose(): Promise<void>;
+}
+
+/** Something that can run artifacts of one kind. Injected into a runtime; a place has as many as it needs. */
+export interface Engine {
+  readonly name: EngineName;
+  /**
+   * Prepares the piece of `artifact` between the section's inputs and outputs. `artifact` has been checked
+   * against its digest and is not kept.
+   * @throws TierwiseError MODEL_CORRUPT | PROGRAM_CORRUPT | MODEL_UNSUPPORTED when the bytes are not fit to run
+   */
+  load(artifact: Uint8Array, section: Section, options?: { signal?: AbortSignal }): Promise<LoadedSection>;
+}

@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+// Packages are tested from their sources; worker files that Node starts by path come from dist, so build first.
+const conditions = ['@tierwise/source', 'node', 'import', 'default'];
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'scripts/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+  },
+});
