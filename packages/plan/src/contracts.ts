@@ -216,3 +216,7 @@ export const RequirementSchema = v.object({
   deadlineMs: v.optional(v.pipe(finite, v.gtValue(0))),
 });
 export type Requirement = v.InferOutput<typeof RequirementSchema>;
+
+/** The strategies by their published names. */
+export const StrategyNameSchema = v.picklist(['lcdnn', 'device-only', 'edge-only']);
+export type StrategyName = v.InferOutput<typeof StrategyNameSchema>;

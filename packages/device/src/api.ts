@@ -1,0 +1,156 @@
+/**
+ * What a page sees: `load(url)` gives a Composite, `composite.classify(image)` gives an Answer.
+ *
+ *     const composite = await load('/models/lenet');
+ *     const answer = await composite.classify(canvas);
+ *     console.log(answer.label, answer.tier, answer.totalMs);
+ */
+import type { ErrorCode } from '@tierwise/core';
+import type { Engine, Manifest, Plan, StrategyName } from '@tierwise/plan';
+import type { PathStep } from '@tierwise/runtime';
+
+/**
+ * Pixels in memory, row by row from the top left, values 0..255. `data` holds 4 (RGBA), 3 (RGB) or 1 (grey)
+ * values a pixel: its length is `width * height` times that. ImageData is one of these.
+ */
+export interface RawPixels {
+  readonly data: Uint8ClampedArray | Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** What `classify` takes. Everything but raw pixels is drawn on a canvas first, so it needs a page. */
+export type Picture =
+  | RawPixels
+  | ImageData
+  | HTMLCanvasElement
+  | OffscreenCanvas
+  | ImageBitmap
+  | HTMLImageElement
+  | HTMLVideoElement;
+
+/** Bytes of the artifacts that a load or a change of strategy fetches; `file` is the one that is arriving. */
+export interface Progress {
+  readonly file: string;
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+}
+
+/**
+ * `none`: the bundle names no edge, or the page asked for none. `connecting`: the first attempt is under way.
+ * `unreachable`: the last attempt failed or the connection was lost; it is tried again in the background.
+ */
+export type EdgeState = 'none' | 'connecting' | 'connected' | 'unreachable';
+
+/** The part of the WebSocket interface that is used; a browser's and `ws`'s both fit. */
+export interface Socket {
+  binaryType: string;
+  send(data: Uint8Array<ArrayBuffer>): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(
+    type: 'open' | 'message' | 'close' | 'error',
+    listener: (event: { readonly data?: unknown }) => void,
+  ): void;
+}
+export type SocketConstructor = new (url: string) => Socket;
+
+export interface LoadOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+  /** `lcdnn` by default. */
+  readonly strategy?: StrategyName;
+  /** Engines beside the binary one; `device-only` needs `onnxEngine()` of `@tierwise/device/ort`. */
+  readonly engines?: readonly Engine[];
+  /**
+   * Where unfinished samples go. By default `served.stream` of the manifest; a string is another address,
+   * relative to the manifest (http and ws are the same here); false means nowhere.
+   */
+  readonly edge?: boolean | string;
+  /** Whether the picture itself may leave the device; `edge-only` is refused unless true. Default false. */
+  readonly rawInputMayLeave?: boolean;
+  /** Replacements for the globals of a page, for other hosts. `random` (uniform in [0, 1)) spreads reconnects. */
+  readonly fetch?: typeof fetch;
+  readonly WebSocket?: SocketConstructor;
+  readonly random?: () => number;
+}
+
+export interface ClassifyOptions {
+  readonly signal?: AbortSignal;
+  /** Exit threshold for this sample only, 0..1.01; a sample stays on the device when its entropy is below. */
+  readonly threshold?: number;
+  /** How long to wait for the edge, default 5000. The branch's answer, marked degraded, comes after that. */
+  readonly timeoutMs?: number;
+}
+
+export interface Answer {
+  readonly label: string;
+  readonly classIndex: number;
+  /** One per label, summing to 1. */
+  readonly probabilities: Float64Array;
+  /** Where the answer was computed, and at which exit of the Plan (`branch` or `main`). */
+  readonly tier: 'device' | 'edge';
+  readonly exit: string;
+  /** Normalised entropy of the first exit (the branch, when the Plan has one), 0 certain to 1 uniform. */
+  readonly entropy: number;
+  /** Threshold that `entropy` was compared with, strictly; undefined when the Plan has no such exit. */
+  readonly threshold?: number;
+  /** Present when the edge should have finished and did not: this is the branch's answer. */
+  readonly degraded?: { readonly code: ErrorCode; readonly reason: string };
+  /** One step a section that ran, in order. */
+  readonly path: readonly PathStep[];
+  /** From the call to the answer, preprocessing included. */
+  readonly totalMs: number;
+  /** What left the device: `bytes` as packed, `rawBytes` as float32; undefined when nothing did. */
+  readonly sent?: {
+    readonly tensor: string;
+    readonly dims: readonly number[];
+    readonly bytes: number;
+    readonly rawBytes: number;
+  };
+}
+
+export interface CompositeEvents {
+  /** The edge came or went. */
+  edge: EdgeState;
+  /** An answer came from the branch because the edge did not give one. */
+  degraded: { readonly code: ErrorCode; readonly reason: string };
+}
+
+/** A loaded bundle. One instance serves any number of calls at once; dispose it when the page is done. */
+export interface Composite extends AsyncDisposable {
+  readonly manifest: Manifest;
+  /** The Plan that the next call runs. */
+  readonly plan: Plan;
+  readonly edgeState: EdgeState;
+  /** Exit threshold in force for calls that give none; undefined when the Plan has no such exit. */
+  readonly threshold: number | undefined;
+  /**
+   * Classifies one picture.
+   * @throws TierwiseError IMAGE_INVALID, CANCELLED, DISPOSED; for a Plan without a branch also what the edge
+   *   answered, EDGE_UNREACHABLE or TIMEOUT
+   */
+  classify(picture: Picture, options?: ClassifyOptions): Promise<Answer>;
+  /**
+   * Makes and prepares another Plan for the same bundle, fetching what it lacks; calls under way finish on the
+   * old one. On failure the old Plan stays.
+   * @throws TierwiseError PLAN_INVALID, ENGINE_MISSING, EDGE_UNREACHABLE, DIGEST_MISMATCH, CANCELLED
+   */
+  use(
+    strategy: StrategyName,
+    options?: { readonly signal?: AbortSignal; readonly onProgress?: (progress: Progress) => void },
+  ): Promise<void>;
+  /** Sets the exit threshold of all later calls, 0..1.01. @throws TierwiseError PLAN_INVALID out of range */
+  setThreshold(threshold: number): void;
+  /** Calls `listener` on each event until the returned function is called. */
+  on<K extends keyof CompositeEvents>(event: K, listener: (detail: CompositeEvents[K]) => void): () => void;
+  /** Closes the link and frees the engines; calls under way fail with DISPOSED. Idempotent. `await using` calls it. */
+  dispose(): Promise<void>;
+}
+
+/**
+ * Fetches and prepares a bundle. `url` is its folder or its manifest.json; relative to the page when there is
+ * one. Resolves when the first `classify` will not wait for anything but its own work.
+ * @throws TierwiseError MANIFEST_INVALID, EDGE_UNREACHABLE (the host does not answer), ARTIFACT_UNKNOWN,
+ *   DIGEST_MISMATCH, PROGRAM_CORRUPT, ENGINE_MISSING, CANCELLED
+ */
+export type Load = (url: string | URL, options?: LoadOptions) => Promise<Composite>;
