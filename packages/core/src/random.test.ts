@@ -2,7 +2,14 @@ import { expect, test } from 'vitest';
 import { permutation, random } from './random.ts';
 
 test('equal names give equal streams, other names give other streams', () => {
-  const draw = (...names: number[]) => Array.from({ length: 8 }, ((r) => () => r.uniform())(random(...names)));
+  const draw = (...names: number[]) =>
+    Array.from(
+      { length: 8 },
+      (
+        (r) => () =>
+          r.uniform()
+      )(random(...names)),
+    );
   expect(draw(1, 2)).toEqual(draw(1, 2));
   expect(draw(1, 2)).not.toEqual(draw(2, 1));
   expect(draw(1, 2)).not.toEqual(draw(1, 2, 0));
@@ -26,5 +33,7 @@ test('uniform and normal have the moments they promise', () => {
 });
 
 test('a permutation holds each number once', () => {
-  expect([...permutation(1000, random(3))].sort((a, b) => a - b)).toEqual(Array.from({ length: 1000 }, (_, i) => i));
+  expect([...permutation(1000, random(3))].sort((a, b) => a - b)).toEqual(
+    Array.from({ length: 1000 }, (_, i) => i),
+  );
 });
