@@ -1,13 +1,25 @@
 import type { Tensor } from '@tierwise/core';
 import type { EngineName, Section } from './contracts.ts';
 
+/** What one run took: waiting for a free worker, and computing. Milliseconds of wall clock. */
+export interface RunTimings {
+  readonly queueMs: number;
+  readonly computeMs: number;
+}
+
+export interface RunOptions {
+  readonly signal?: AbortSignal;
+  /** Called once before `run` resolves, by engines that can tell waiting and computing apart. */
+  readonly onTimings?: (timings: RunTimings) => void;
+}
+
 /** A section that is ready to run. Outputs are fresh tensors that the caller owns. */
 export interface LoadedSection {
   /**
    * Runs one batch: `inputs` holds every tensor the section names, dims as in the section but for the batch.
    * @throws TierwiseError TENSOR_INVALID on a missing, mis-shaped or mistyped input; CANCELLED by `signal`
    */
-  run(inputs: ReadonlyMap<string, Tensor>, options?: { signal?: AbortSignal }): Promise<Map<string, Tensor>>;
+  run(inputs: ReadonlyMap<string, Tensor>, options?: RunOptions): Promise<Map<string, Tensor>>;
   /** Frees memory and threads. Idempotent. */
   dispose(): Promise<void>;
 }
