@@ -84,7 +84,8 @@ export type Port = v.InferOutput<typeof PortSchema>;
 /** `manifest.json` of a composite: everything a strategy and a runtime need to know without opening a weight file. */
 export const ManifestSchema = v.object({
   format: v.literal('tierwise/1'),
-  name,
+  /** At most 100 characters, so that `<name>.rest` and the ids of Plans fit their limits. */
+  name: v.pipe(name, v.maxLength(100)),
   labels: v.pipe(v.array(v.pipe(v.string(), v.maxLength(256))), v.minLength(2), v.maxLength(100_000)),
   preprocess: PreprocessSchema,
   /** The network's own input, NCHW, batch 1. */
@@ -163,7 +164,11 @@ export const ExitSchema = v.object({
 });
 export type Exit = v.InferOutput<typeof ExitSchema>;
 
-/** What the cost model expects of one sample; times are milliseconds, warm, at the given exit rate. */
+/**
+ * What the cost model expects; times are milliseconds, warm. `deviceMs`, `linkMs`, `edgeMs` and `uplinkBytes` are
+ * those of a sample that goes through the stage; `latencyMs` is the mean when `exitRate` of the samples never
+ * leave the device. `downloadBytes` is what the device still has to fetch before the first answer.
+ */
 export const PredictionSchema = v.object({
   latencyMs: finite,
   deviceMs: finite,
@@ -175,7 +180,10 @@ export const PredictionSchema = v.object({
 });
 export type Prediction = v.InferOutput<typeof PredictionSchema>;
 
-/** A directed acyclic graph of sections over places. Sections are listed so that every link points forward. */
+/**
+ * A directed acyclic graph of sections over places. Sections are listed so that every link points forward. The
+ * input arises, and the answer is wanted, at the first place.
+ */
 export const PlanSchema = v.object({
   id: v.pipe(v.string(), v.minLength(1), v.maxLength(128)),
   strategy: name,

@@ -1,2 +1,6 @@
 export * from './contracts.ts';
+export { encodedBytes, predict, transferMs, type Work } from './cost.ts';
 export type * from './engine.ts';
+export { parseManifest, parsePlan } from './parse.ts';
+export { strategies } from './plans.ts';
+export type { Planned, Strategy, Want } from './strategy.ts';
