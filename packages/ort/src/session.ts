@@ -225,7 +225,7 @@ function loadError(model: Uint8Array | string, cause: unknown): TierwiseError {
   const what = typeof model === 'string' ? model : `an ONNX model of ${model.byteLength} bytes`;
   const code = /doesn't exist|No such file|Permission denied|system error/i.test(text)
     ? 'FILE_UNREADABLE'
-    : /not a registered function\/op|NOT_IMPLEMENTED|Could not find an implementation|Unsupported model IR|under development|No opset import/i.test(
+    : /not a registered function\/op|No Op registered|NOT_IMPLEMENTED|Could not find an implementation|Unsupported model IR|under development|No opset import/i.test(
           text,
         )
       ? 'MODEL_UNSUPPORTED'
@@ -244,7 +244,7 @@ function runError(cause: unknown): TierwiseError {
 function reason(cause: unknown): string {
   const text = cause instanceof Error ? cause.message : String(cause);
   return text
-    .replace(/\S*\/onnxruntime\/\S+:\d+ [^]*?\) ?(?=\S)/g, '')
+    .replace(/\S*\/onnxruntime\/\S+:\d+ .*?\) ?(?=\S)/gs, '')
     .replace(/\s+/g, ' ')
     .trim();
 }

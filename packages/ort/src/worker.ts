@@ -1,0 +1,64 @@
+/** One thread of an OrtPool: loads graphs and runs them, one message at a time. */
+import { parentPort } from 'node:worker_threads';
+import { TierwiseError } from '@tierwise/core';
+import { buffersOf, type FromWorker, type ToWorker, toPlain } from './protocol.ts';
+import { type OrtSession, openSession } from './session.ts';
+
+const port = parentPort;
+if (port === null) throw new TierwiseError('INTERNAL', 'internal: worker.ts runs in a worker thread only');
+
+/** A load that failed stays here, so that a run of its model reports the failure. */
+const sessions = new Map<number, Promise<OrtSession>>();
+
+async function handle(message: ToWorker): Promise<[FromWorker, ArrayBuffer[]] | undefined> {
+  switch (message.kind) {
+    case 'load': {
+      const session = openSession(copyOfShared(message.bytes), message.options);
+      sessions.set(message.model, session);
+      const { inputs, outputs } = await session;
+      return [{ kind: 'loaded', job: message.job, inputs, outputs }, []];
+    }
+    case 'unload': {
+      const session = sessions.get(message.model);
+      sessions.delete(message.model);
+      await session?.then(
+        (loaded) => loaded.dispose(),
+        () => undefined,
+      );
+      return undefined;
+    }
+    case 'run': {
+      const session = await sessions.get(message.model);
+      if (session === undefined) throw new TierwiseError('DISPOSED', 'the model was unloaded');
+      const start = performance.now();
+      const outputs = await session.run(message.feeds, message.fetches);
+      const computeMs = performance.now() - start;
+      return [{ kind: 'done', job: message.job, outputs, computeMs }, buffersOf(outputs.values())];
+    }
+    default:
+      message satisfies never;
+      return undefined;
+  }
+}
+
+/** ONNX Runtime does not read shared memory. */
+function copyOfShared(bytes: SharedArrayBuffer): Uint8Array {
+  const copy = new Uint8Array(bytes.byteLength);
+  copy.set(new Uint8Array(bytes));
+  return copy;
+}
+
+// Loading and running yield to the event loop once, so the order of messages is kept by this chain.
+let last: Promise<void> = Promise.resolve();
+port.on('message', (message: ToWorker) => {
+  last = last.then(async () => {
+    try {
+      const reply = await handle(message);
+      if (reply !== undefined) port.postMessage(...reply);
+    } catch (error) {
+      if (message.kind === 'unload') return;
+      port.postMessage({ kind: 'failed', job: message.job, error: toPlain(error) } satisfies FromWorker);
+    }
+  });
+});
+port.postMessage({ kind: 'ready' } satisfies FromWorker);
