@@ -1,3 +1,5 @@
+import type { DType, Tensor } from '@tierwise/core';
+
 /**
  * The program of a device engine: a short straight-line list of operations over numbered values, one sample at
  * a time. It is data, not code: `file.ts` reads and writes it, `reference.ts` says what each operation means,
@@ -37,15 +39,19 @@ export type TensorRef = string;
 
 /**
  * One operation. `input` and `output` number values; each value is written once, before it is read; value 0 is
- * the program's input (real). Weight layouts:
+ * the program's input (real) and operation i of the list writes value i + 1. A tensor belongs to one operation.
+ * Weight layouts:
  *   convReal    weights [k, c, kernelH, kernelW] int16, float16 or float32; padding with 0
  *   convBinary  weights 1 bit each, order [k, kernelH, kernelW, c], dense bit stream, bit i of byte j is
- *               weight 8 j + i; padding with -1
+ *               weight 8 j + i, 1 for +1 and 0 for -1, unused bits 0; padding with -1
  *   denseBinary weights 1 bit each, order [n, c, h, w] of the input, dense bit stream as above
- *   denseReal   weights [n, c*h*w] float32 or float16, bias [n]
+ *   denseReal   weights [n, c*h*w] float32 or float16, bias [n]; summed in float64, rounded to float32 once
  *   affine      y = x * scale[c] + bias[c], then max(y, 0) when relu; float32 (or float16 in the file)
- *   binarize    bit = x >= threshold[c]; threshold float32 for real input, int32 for sums. With `flip` (uint8 [c])
- *               1 the bit is x <= threshold[c] instead, which a negative batch-norm scale needs.
+ *   binarize    bit = x >= threshold[c]; threshold float32 for real input, int32 (or int16 in the file) for sums.
+ *               With `flip` (uint8 [c]) 1 the bit is x <= threshold[c] instead, which a negative batch-norm scale
+ *               needs. A bit that is always or never set has a threshold that no value reaches: infinite for
+ *               reals, beyond n for sums.
+ *   maxPool     padding never wins; of bits it is OR
  */
 export type Op =
   | {
@@ -108,4 +114,32 @@ export interface Program {
   readonly input: { readonly tensor: string; readonly shape: Shape };
   readonly ops: readonly Op[];
   readonly outputs: readonly ProgramOutput[];
+}
+
+/** What a value is: see the three kinds above. */
+export interface ValueInfo {
+  readonly kind: 'real' | 'bits' | 'sums';
+  readonly shape: Shape;
+}
+
+/**
+ * A program that has been checked and can be run. `tensors` hold what kernels work on: weights of `convReal` are
+ * int16 or float32, thresholds int32 or float32, bit streams and flips uint8, all else float32.
+ */
+export interface LoadedProgram {
+  readonly program: Program;
+  readonly tensors: ReadonlyMap<TensorRef, Tensor>;
+  /** Kind and shape of value i. */
+  readonly values: readonly ValueInfo[];
+  /** Multiply-accumulates of operation i; for a pool its comparisons. */
+  readonly macs: readonly number[];
+  /** Tensors as the file holds them. */
+  readonly stored: readonly StoredTensor[];
+}
+
+export interface StoredTensor {
+  readonly name: TensorRef;
+  readonly dtype: DType;
+  readonly dims: readonly number[];
+  readonly bytes: number;
 }

@@ -1,0 +1,83 @@
+import { readSafetensors, type Tensor, TierwiseError, toBytes, writeSafetensors } from '@tierwise/core';
+import * as v from 'valibot';
+import { crc32 } from './crc32.ts';
+import { decodeTensors } from './decode.ts';
+import { inferValues } from './infer.ts';
+import type { LoadedProgram, Program, TensorRef } from './program.ts';
+import { ProgramSchema } from './schema.ts';
+
+/** Metadata `format` of a program file. Another number is another meaning: there is no reading of unknown ones. */
+const format = 'tierwise-program/1';
+
+/**
+ * A program as a safetensors file, which any reader of that format can list. Metadata: `format`, the program as
+ * JSON in `program`, and `crc32` (8 hexadecimal digits) over the program's text and every tensor.
+ * @throws TierwiseError PROGRAM_CORRUPT when program and tensors are not what `readProgram` accepts
+ */
+export function writeProgram(
+  program: Program,
+  tensors: ReadonlyMap<TensorRef, Tensor>,
+): Uint8Array<ArrayBuffer> {
+  const text = JSON.stringify(program);
+  loadProgram(text, tensors, 'the program to write');
+  return writeSafetensors(tensors, { format, program: text, crc32: checksum(text, tensors) });
+}
+
+/**
+ * Reads and checks a program file completely: afterwards it can be run without further checks and within known
+ * bounds of memory and work. `where` names the file in messages. Tensors share memory with `bytes` where they
+ * can, so `bytes` must not change afterwards.
+ * @throws TierwiseError SAFETENSORS_CORRUPT | PROGRAM_CORRUPT
+ */
+export function readProgram(bytes: Uint8Array, where = 'program'): LoadedProgram {
+  const { tensors, metadata } = readSafetensors(bytes, where);
+  const { program: text } = metadata;
+  if (metadata['format'] !== format || text === undefined) {
+    throw corrupt(`${where}: not a ${format} file`, where);
+  }
+  if (metadata['crc32'] !== checksum(text, tensors)) {
+    throw corrupt(`${where}: the checksum does not match, the file is damaged`, where);
+  }
+  return loadProgram(text, tensors, where);
+}
+
+function loadProgram(text: string, stored: ReadonlyMap<TensorRef, Tensor>, where: string): LoadedProgram {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw corrupt(`${where}: the program is not JSON`, where, cause);
+  }
+  const parsed = v.safeParse(ProgramSchema, json);
+  if (!parsed.success) {
+    const [issue] = parsed.issues;
+    throw corrupt(`${where}: ${v.getDotPath(issue) ?? 'program'}: ${issue.message}`, where);
+  }
+  const program = parsed.output;
+  const fail = (what: string) => corrupt(`${where}: ${what}`, where);
+  const { values, macs } = inferValues(program, fail);
+  const tensors = decodeTensors(program, values, stored, fail);
+  const list = [...stored].map(([name, { dtype, dims, data }]) => ({
+    name,
+    dtype,
+    dims,
+    bytes: data.byteLength,
+  }));
+  return { program, tensors, values, macs, stored: list };
+}
+
+/** CRC-32 over all that a program means, so that a flipped bit in the header is found as one in the data is. */
+function checksum(text: string, tensors: ReadonlyMap<TensorRef, Tensor>): string {
+  const encoder = new TextEncoder();
+  let crc = crc32(encoder.encode(text));
+  for (const name of [...tensors.keys()].sort()) {
+    const { dtype, dims, data } = tensors.get(name)!;
+    crc = crc32(encoder.encode(`\n${name} ${dtype} [${dims}]\n`), crc);
+    crc = crc32(toBytes(data), crc);
+  }
+  return crc.toString(16).padStart(8, '0');
+}
+
+function corrupt(message: string, where: string, cause?: unknown): TierwiseError {
+  return new TierwiseError('PROGRAM_CORRUPT', message, { where }, { cause });
+}

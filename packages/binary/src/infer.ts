@@ -1,0 +1,114 @@
+import { elementCount } from '@tierwise/core';
+import type { Op, Program, ProgramOutput, Shape, ValueInfo, Window } from './program.ts';
+
+/** Elements of all values of a program together: 2^26 float32 are 256 MiB. */
+const maxElements = 2 ** 26;
+/** Multiply-accumulates of one sample. The reference takes a few seconds for so many. */
+const maxMacs = 2 ** 31;
+/** Largest number of terms of a sum: each is then exact in int32 and, for products of +-1, in float32. */
+const maxTerms = 2 ** 24;
+const maxExtent = 65536;
+
+/** Makes the error of something that is wrong with a program. */
+export type Fail = (what: string) => Error;
+
+/** Number of elements of a value. */
+export function sizeOf(shape: Shape): number {
+  return shape.c * shape.h * shape.w;
+}
+
+export function showShape({ c, h, w }: Shape): string {
+  return `[${c}, ${h}, ${w}]`;
+}
+
+/**
+ * Kind and shape of every value and the cost of every operation, when the program makes sense: each operation
+ * reads a value that exists and is of a kind that it can take, windows fit, and memory and work stay within
+ * bounds, so that a file from outside can neither exhaust memory nor run for ever.
+ * @throws what `fail` makes, naming the operation
+ */
+export function inferValues(program: Program, fail: Fail): { values: ValueInfo[]; macs: number[] } {
+  const values: ValueInfo[] = [{ kind: 'real', shape: program.input.shape }];
+  const macs: number[] = [];
+  let elements = sizeOf(program.input.shape);
+  let work = 0;
+  program.ops.forEach((op, index) => {
+    const failHere: Fail = (what) => fail(`operation ${index} (${op.kind}): ${what}`);
+    if (op.output !== index + 1) throw failHere(`writes value ${op.output} and must write ${index + 1}`);
+    const input = values[op.input];
+    if (!input) throw failHere(`reads value ${op.input} before it is written`);
+    const { info, macs: cost } = inferOp(op, input, failHere);
+    const { c, h, w } = info.shape;
+    if (Math.max(c, h, w) > maxExtent) throw failHere(`gives ${showShape(info.shape)}, too large an axis`);
+    elements += sizeOf(info.shape);
+    work += cost;
+    if (elements > maxElements) throw failHere(`values up to here hold more than ${maxElements} elements`);
+    if (work > maxMacs) throw failHere(`work up to here is more than ${maxMacs} multiply-accumulates`);
+    values.push(info);
+    macs.push(cost);
+  });
+  checkOutputs(program.outputs, values, fail);
+  return { values, macs };
+}
+
+function inferOp(op: Op, input: ValueInfo, fail: Fail): { info: ValueInfo; macs: number } {
+  const expectKind = (...kinds: readonly ValueInfo['kind'][]) => {
+    if (!kinds.includes(input.kind)) throw fail(`takes ${kinds.join(' or ')}, not ${input.kind}`);
+  };
+  const sum = (kind: ValueInfo['kind'], shape: Shape, terms: number) => {
+    if (terms > maxTerms) throw fail(`sums ${terms} terms, more than ${maxTerms}`);
+    return { info: { kind, shape }, macs: sizeOf(shape) * terms };
+  };
+  switch (op.kind) {
+    case 'convReal':
+    case 'convBinary': {
+      const binary = op.kind === 'convBinary';
+      expectKind(binary ? 'bits' : 'real');
+      const shape = windowed(input.shape, op.window, op.channels, fail);
+      return sum(binary ? 'sums' : 'real', shape, input.shape.c * op.window.kernelH * op.window.kernelW);
+    }
+    case 'denseReal':
+    case 'denseBinary': {
+      const binary = op.kind === 'denseBinary';
+      expectKind(binary ? 'bits' : 'real');
+      return sum(binary ? 'sums' : 'real', { c: op.channels, h: 1, w: 1 }, sizeOf(input.shape));
+    }
+    case 'maxPool': {
+      const { kernelH, kernelW, padH, padW } = op.window;
+      if (padH >= kernelH || padW >= kernelW) throw fail('has windows that lie in the padding alone');
+      const shape = windowed(input.shape, op.window, input.shape.c, fail);
+      return { info: { kind: input.kind, shape }, macs: sizeOf(shape) * kernelH * kernelW };
+    }
+    case 'affine':
+      expectKind('real', 'sums');
+      return { info: { kind: 'real', shape: input.shape }, macs: sizeOf(input.shape) };
+    case 'binarize':
+      expectKind('real', 'sums');
+      return { info: { kind: 'bits', shape: input.shape }, macs: 0 };
+  }
+}
+
+/** Shape after a window slides over `input`: floor((size + 2 pad - kernel) / stride) + 1 on each axis. */
+function windowed(input: Shape, window: Window, channels: number, fail: Fail): Shape {
+  const h = Math.floor((input.h + 2 * window.padH - window.kernelH) / window.strideH) + 1;
+  const w = Math.floor((input.w + 2 * window.padW - window.kernelW) / window.strideW) + 1;
+  if (h < 1 || w < 1) {
+    throw fail(`a ${window.kernelH}x${window.kernelW} window does not fit ${showShape(input)}`);
+  }
+  return { c: channels, h, w };
+}
+
+function checkOutputs(outputs: readonly ProgramOutput[], values: readonly ValueInfo[], fail: Fail): void {
+  const names = new Set<string>();
+  for (const { tensor, value, dims } of outputs) {
+    const shape = values[value]?.shape;
+    if (!shape) throw fail(`output "${tensor}" is value ${value}, which does not exist`);
+    const spatial = dims.length === 4 && dims[1] === shape.c && dims[2] === shape.h && dims[3] === shape.w;
+    const flat = dims.length === 2 && elementCount(dims) === sizeOf(shape);
+    if (dims[0] !== 1 || !(spatial || flat)) {
+      throw fail(`output "${tensor}" of dims [${dims}] is a value of shape ${showShape(shape)}`);
+    }
+    if (names.has(tensor)) throw fail(`output "${tensor}" occurs twice`);
+    names.add(tensor);
+  }
+}

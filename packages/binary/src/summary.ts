@@ -1,0 +1,58 @@
+import { bitBytes } from './bits.ts';
+import { sizeOf } from './infer.ts';
+import type { LoadedProgram, Op, Shape, StoredTensor, ValueInfo } from './program.ts';
+
+/** What a program consists of and costs per sample, for people and for cost models. */
+export interface ProgramSummary {
+  readonly input: { readonly tensor: string; readonly shape: Shape };
+  readonly ops: readonly {
+    readonly kind: Op['kind'];
+    readonly input: number;
+    readonly output: number;
+    /** Kind, shape and bytes of what the operation writes. */
+    readonly value: ValueInfo['kind'];
+    readonly shape: Shape;
+    readonly activationBytes: number;
+    readonly macs: number;
+  }[];
+  readonly outputs: readonly { readonly tensor: string; readonly dims: readonly number[] }[];
+  readonly tensors: readonly StoredTensor[];
+  readonly weightBytes: number;
+  /** Multiply-accumulates of +-1 values, and of real ones (comparisons of pools not counted). */
+  readonly binaryMacs: number;
+  readonly realMacs: number;
+  /** Bytes of all values together when each has its own memory, bits packed. */
+  readonly activationBytes: number;
+}
+
+export function programSummary(loaded: LoadedProgram): ProgramSummary {
+  const { program, values, macs, stored } = loaded;
+  const ops = program.ops.map(({ kind, input, output }, index) => {
+    const value = values[output]!;
+    return {
+      kind,
+      input,
+      output,
+      value: value.kind,
+      shape: value.shape,
+      activationBytes: activationBytes(value),
+      macs: macs[index]!,
+    };
+  });
+  const macsOf = (...kinds: readonly Op['kind'][]) =>
+    ops.reduce((sum, op) => sum + (kinds.includes(op.kind) ? op.macs : 0), 0);
+  return {
+    input: program.input,
+    ops,
+    outputs: program.outputs.map(({ tensor, dims }) => ({ tensor, dims })),
+    tensors: stored,
+    weightBytes: stored.reduce((sum, { bytes }) => sum + bytes, 0),
+    binaryMacs: macsOf('convBinary', 'denseBinary'),
+    realMacs: macsOf('convReal', 'denseReal', 'affine'),
+    activationBytes: values.reduce((sum, value) => sum + activationBytes(value), 0),
+  };
+}
+
+function activationBytes({ kind, shape }: ValueInfo): number {
+  return kind === 'bits' ? bitBytes(sizeOf(shape)) : 4 * sizeOf(shape);
+}
