@@ -2,6 +2,7 @@ export * from './confidence.ts';
 export * from './digest.ts';
 export * from './errors.ts';
 export * from './float16.ts';
+export * from './model-summary.ts';
 export * from './preprocess.ts';
 export * from './random.ts';
 export * from './safetensors.ts';
