@@ -97,11 +97,11 @@ export class OrtPool {
     }
   }
 
-  /** Ends the workers; every open run fails with DISPOSED or INTERNAL. Idempotent. */
+  /** Ends the workers: runs that compute finish, runs that wait fail with DISPOSED. Idempotent. */
   async dispose(): Promise<void> {
     this.#disposed = true;
     for (const model of [...this.#models.keys()]) this.#unload(model);
-    await Promise.all([...this.#threads].map((thread) => thread.terminate()));
+    await Promise.all([...this.#threads].map((thread) => thread.close()));
   }
 
   async #run(

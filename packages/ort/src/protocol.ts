@@ -21,6 +21,7 @@ export type ToWorker =
       readonly options: SessionOptions;
     }
   | { readonly kind: 'unload'; readonly model: number }
+  | { readonly kind: 'close' }
   | {
       readonly kind: 'run';
       readonly job: number;

@@ -35,6 +35,7 @@ export class InferenceThread {
   #running = false;
   #started = false;
   #fault: Error | undefined;
+  readonly #ended: Promise<void>;
 
   constructor(events: ThreadEvents) {
     this.#events = events;
@@ -44,7 +45,12 @@ export class InferenceThread {
     this.#worker.on('error', (error) => {
       this.#fault = error instanceof Error ? error : new Error(String(error));
     });
-    this.#worker.on('exit', (code) => this.#end(code));
+    this.#ended = new Promise((resolve) => {
+      this.#worker.on('exit', (code) => {
+        this.#end(code);
+        resolve();
+      });
+    });
   }
 
   /** Whether the worker has started, so that a failure later is not one of starting. */
@@ -85,8 +91,14 @@ export class InferenceThread {
     this.#post({ kind: 'unload', model });
   }
 
-  async terminate(): Promise<void> {
-    await this.#worker.terminate();
+  /**
+   * Ends the thread after what it was told before. It is never terminated from outside: while ONNX Runtime
+   * computes, that ends the whole process ("terminate called after throwing an instance of 'Napi::Error'").
+   */
+  async close(): Promise<void> {
+    this.#worker.ref();
+    this.#post({ kind: 'close' });
+    await this.#ended;
   }
 
   #post(message: ToWorker, transfer: ArrayBuffer[] = []): void {

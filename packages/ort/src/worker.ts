@@ -4,8 +4,8 @@ import { TierwiseError } from '@tierwise/core';
 import { buffersOf, type FromWorker, type ToWorker, toPlain } from './protocol.ts';
 import { type OrtSession, openSession } from './session.ts';
 
-const port = parentPort;
-if (port === null) throw new TierwiseError('INTERNAL', 'internal: worker.ts runs in a worker thread only');
+if (parentPort === null) throw new TierwiseError('INTERNAL', 'internal: this file is a worker thread');
+const inbox = parentPort;
 
 /** A load that failed stays here, so that a run of its model reports the failure. */
 const sessions = new Map<number, Promise<OrtSession>>();
@@ -21,12 +21,13 @@ async function handle(message: ToWorker): Promise<[FromWorker, ArrayBuffer[]] | 
     case 'unload': {
       const session = sessions.get(message.model);
       sessions.delete(message.model);
-      await session?.then(
-        (loaded) => loaded.dispose(),
-        () => undefined,
-      );
+      await dispose(session);
       return undefined;
     }
+    case 'close':
+      for (const session of sessions.values()) await dispose(session);
+      inbox.close();
+      return undefined;
     case 'run': {
       const session = await sessions.get(message.model);
       if (session === undefined) throw new TierwiseError('DISPOSED', 'the model was unloaded');
@@ -41,6 +42,14 @@ async function handle(message: ToWorker): Promise<[FromWorker, ArrayBuffer[]] | 
   }
 }
 
+/** A load that failed has been reported, and leaves nothing to free. */
+async function dispose(session: Promise<OrtSession> | undefined): Promise<void> {
+  await session?.then(
+    (loaded) => loaded.dispose(),
+    () => undefined,
+  );
+}
+
 /** ONNX Runtime does not read shared memory. */
 function copyOfShared(bytes: SharedArrayBuffer): Uint8Array {
   const copy = new Uint8Array(bytes.byteLength);
@@ -50,15 +59,15 @@ function copyOfShared(bytes: SharedArrayBuffer): Uint8Array {
 
 // Loading and running yield to the event loop once, so the order of messages is kept by this chain.
 let last: Promise<void> = Promise.resolve();
-port.on('message', (message: ToWorker) => {
+inbox.on('message', (message: ToWorker) => {
   last = last.then(async () => {
     try {
       const reply = await handle(message);
-      if (reply !== undefined) port.postMessage(...reply);
+      if (reply !== undefined) inbox.postMessage(...reply);
     } catch (error) {
-      if (message.kind === 'unload') return;
-      port.postMessage({ kind: 'failed', job: message.job, error: toPlain(error) } satisfies FromWorker);
+      if (message.kind === 'unload' || message.kind === 'close') throw error;
+      inbox.postMessage({ kind: 'failed', job: message.job, error: toPlain(error) } satisfies FromWorker);
     }
   });
 });
-port.postMessage({ kind: 'ready' } satisfies FromWorker);
+inbox.postMessage({ kind: 'ready' } satisfies FromWorker);
