@@ -1,0 +1,421 @@
+import { random, type Tensor, tensor } from '@tierwise/core';
+import fc from 'fast-check';
+import ort from 'onnxruntime-node';
+import { describe, expect, test } from 'vitest';
+import { GraphBuilder, type Value } from '../builder.ts';
+import { writeOnnx } from '../model.ts';
+import { inferShapes } from '../shapes.ts';
+import { differentiableOps, differentiate } from './index.ts';
+
+/** A function under test: inputs to differentiate, with their shapes and values, and how to compute y from them. */
+interface Case {
+  readonly inputs: Readonly<Record<string, { dims: readonly number[]; values: Float32Array }>>;
+  readonly build: (b: GraphBuilder, inputs: Record<string, Value>) => Value;
+}
+
+const count = (dims: readonly number[]) => dims.reduce((a, d) => a * d, 1);
+const seeds = fc.integer({ min: 0, max: 2 ** 31 });
+
+function smooth(seed: number, dims: readonly number[], shift = 0): Float32Array {
+  const r = random(seed, count(dims));
+  return Float32Array.from({ length: count(dims) }, () => r.normal() + shift);
+}
+
+/** Distinct values a good distance apart and away from 0, so that no kink lies within the finite difference. */
+function spaced(seed: number, dims: readonly number[]): Float32Array {
+  const n = count(dims);
+  const r = random(seed, n, 1);
+  const order = Array.from({ length: n }, (_, i) => i);
+  for (let i = n - 1; i > 0; i--) {
+    const j = r.below(i + 1);
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return Float32Array.from(order, (i) => ((i + 0.6) / n) * 4 - 2);
+}
+
+async function run(model: Uint8Array, feeds: Record<string, Tensor>, names: readonly string[]) {
+  const session = await ort.InferenceSession.create(model, {
+    graphOptimizationLevel: 'disabled',
+    logSeverityLevel: 4,
+    intraOpNumThreads: 1,
+  });
+  const outputs = await session.run(
+    Object.fromEntries(
+      Object.entries(feeds).map(([name, t]) => [
+        name,
+        new ort.Tensor(t.dtype, t.data as Float32Array, t.dims),
+      ]),
+    ),
+    [...names],
+  );
+  await session.release();
+  return (name: string) => outputs[name]!.data as Float32Array;
+}
+
+/**
+ * Compares the gradient of L = sum(r * y), r random, along a random direction d with (L(x + h d) - L(x - h d)) / 2h.
+ * L is summed in float64 from the y that onnxruntime computes. The error bound is on the scale of |gradient| |d|.
+ */
+async function check(
+  { inputs, build }: Case,
+  seed: number,
+  options: { h?: number; tolerance?: number } = {},
+): Promise<void> {
+  const h = options.h ?? 1e-3;
+  const b = new GraphBuilder('case');
+  const values = Object.fromEntries(
+    Object.entries(inputs).map(([name, { dims }]) => [name, b.input(name, 'float32', dims)]),
+  );
+  const y = build(b, values);
+  const yDims = inferShapes(b.model).get(y)!.dims;
+  const weights = b.input('r', 'float32', yDims);
+  const loss = b.op('ReduceSum', [b.mul(y, weights)], { keepdims: 0 });
+  const gradients = differentiate(b, loss, Object.keys(inputs));
+  b.output(y, 'float32', yDims, 'result');
+  for (const [name, gradient] of gradients) b.output(gradient, 'float32', inputs[name]!.dims, `d.${name}`);
+  const model = writeOnnx(b.model);
+
+  const r = smooth(seed + 1, yDims);
+  const feeds = (shift: number): Record<string, Tensor> => ({
+    r: tensor('float32', yDims, r as Float32Array<ArrayBuffer>),
+    ...Object.fromEntries(
+      Object.entries(inputs).map(([name, { dims, values: x }]) => [
+        name,
+        tensor(
+          'float32',
+          dims,
+          x.map((v, i) => v + shift * h * directions[name]![i]!) as Float32Array<ArrayBuffer>,
+        ),
+      ]),
+    ),
+  });
+  const directions = Object.fromEntries(
+    Object.entries(inputs).map(([name, { dims }], i) => [
+      name,
+      smooth(seed + 7 * i + 2, dims).map(Math.sign),
+    ]),
+  );
+  const names = Object.keys(inputs).map((name) => `d.${name}`);
+  const total = (data: Float32Array) => data.reduce((sum, v, i) => sum + v * r[i]!, 0);
+  const get = await run(model, feeds(0), ['result', ...names]);
+  const up = total((await run(model, feeds(1), ['result']))('result'));
+  const down = total((await run(model, feeds(-1), ['result']))('result'));
+  let analytic = 0;
+  let scale = 1e-3;
+  for (const name of Object.keys(inputs)) {
+    const g = get(`d.${name}`);
+    expect(g.length).toBe(count(inputs[name]!.dims));
+    for (const [i, v] of g.entries()) {
+      analytic += v * directions[name]![i]!;
+      scale += v * v;
+    }
+  }
+  const error = Math.abs(analytic - (up - down) / (2 * h)) / Math.sqrt(scale);
+  expect(error, `analytic ${analytic}, numeric ${(up - down) / (2 * h)}`).toBeLessThan(
+    options.tolerance ?? 0.02,
+  );
+}
+
+const runs = { numRuns: 12 };
+const dim = fc.integer({ min: 1, max: 5 });
+
+describe('gradients equal finite differences over random shapes', () => {
+  test('element by element, with broadcasting', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(dim, { minLength: 1, maxLength: 4 }),
+        fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }),
+        fc.nat(3),
+        seeds,
+        async (dims, ones, drop, seed) => {
+          const small = dims.map((d, i) => (ones[i] ? 1 : d)).slice(Math.min(drop, dims.length - 1));
+          const x = { dims, values: smooth(seed, dims) };
+          const y = {
+            dims: small,
+            values: smooth(seed + 9, small).map((v) => Math.sign(v) * (Math.abs(v) + 0.5)),
+          };
+          await check(
+            {
+              inputs: { x, y },
+              build: (b, v) => b.add(b.mul(v['x']!, v['y']!), b.div(b.sub(v['x']!, v['y']!), v['y']!)),
+            },
+            seed,
+          );
+          await check(
+            {
+              inputs: { x, y },
+              build: (b, v) => b.op('Sum', [b.neg(v['x']!), v['y']!, b.op('Identity', [v['y']!])]),
+            },
+            seed,
+          );
+        },
+      ),
+      runs,
+    ));
+
+  test('functions of one value', () =>
+    fc.assert(
+      fc.asyncProperty(fc.array(dim, { minLength: 1, maxLength: 3 }), seeds, async (dims, seed) => {
+        await check(
+          {
+            inputs: { x: { dims, values: spaced(seed, dims) } },
+            build: (b, v) => b.add(b.relu(v['x']!), b.abs(v['x']!)),
+          },
+          seed,
+        );
+        const positive = spaced(seed, dims).map((v) => Math.abs(v) + 0.5);
+        await check(
+          {
+            inputs: { x: { dims, values: positive } },
+            build: (b, v) => b.add(b.sqrt(v['x']!), b.op('Exp', [b.op('Log', [v['x']!])])),
+          },
+          seed,
+        );
+      }),
+      runs,
+    ));
+
+  test('sums, means and layouts', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.tuple(dim, dim, dim, dim),
+        fc.subarray([0, 1, 2, 3], { minLength: 1 }),
+        fc.shuffledSubarray([0, 1, 2, 3], { minLength: 4 }),
+        fc.boolean(),
+        seeds,
+        async (dims, axes, perm, keep, seed) => {
+          const x = { dims, values: smooth(seed, dims) };
+          const kept = keep ? 1 : 0;
+          await check(
+            {
+              inputs: { x },
+              build: (b, v) => b.add(b.sum(v['x']!, axes, kept), b.mean(v['x']!, axes, kept)),
+            },
+            seed,
+          );
+          await check(
+            {
+              inputs: { x },
+              build: (b, v) =>
+                b.op('Flatten', [b.reshape(b.transpose(v['x']!, perm), [count(dims)])], { axis: 0 }),
+            },
+            seed,
+          );
+          await check(
+            {
+              inputs: { x },
+              build: (b, v) => b.op('Pad', [v['x']!, b.ints(0, 1, 2, 0, 1, 0, 0, 3), b.scalar(-1)]),
+            },
+            seed,
+          );
+        },
+      ),
+      runs,
+    ));
+
+  test('matrix products', () =>
+    fc.assert(
+      fc.asyncProperty(
+        dim,
+        dim,
+        dim,
+        fc.constantFrom(0, 1),
+        fc.constantFrom(0, 1),
+        seeds,
+        async (m, k, n, transA, transB, seed) => {
+          const a = { dims: transA ? [k, m] : [m, k], values: smooth(seed, [m, k]) };
+          const w = { dims: transB ? [n, k] : [k, n], values: smooth(seed + 1, [k, n]) };
+          const bias = { dims: [n], values: smooth(seed + 2, [n]) };
+          await check(
+            {
+              inputs: { a, w, bias },
+              build: (b, v) =>
+                b.gemm(v['a']!, v['w']!, { transA: transA as 0 | 1, transB: transB as 0 | 1, c: v['bias']! }),
+            },
+            seed,
+          );
+          if (!transA && !transB)
+            await check({ inputs: { a, w }, build: (b, v) => b.op('MatMul', [v['a']!, v['w']!]) }, seed);
+        },
+      ),
+      runs,
+    ));
+
+  test('convolution: kernels, strides, pads, few and many channels', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          n: fc.integer({ min: 1, max: 3 }),
+          c: fc.constantFrom(1, 2, 3, 15, 16, 20),
+          k: dim,
+          kernel: fc.constantFrom(1, 2, 3, 5),
+          stride: fc.constantFrom(1, 2),
+          pad: fc.constantFrom(0, 1, 2),
+          size: fc.integer({ min: 5, max: 9 }),
+        }),
+        seeds,
+        async ({ n, c, k, kernel, stride, pad, size }, seed) => {
+          if (pad >= kernel) return;
+          const x = { dims: [n, c, size, size + 1], values: smooth(seed, [n, c, size, size + 1]) };
+          const w = { dims: [k, c, kernel, kernel], values: smooth(seed + 1, [k, c, kernel, kernel]) };
+          const bias = { dims: [k], values: smooth(seed + 2, [k]) };
+          await check(
+            {
+              inputs: { x, w, bias },
+              build: (b, v) =>
+                b.op('Conv', [v['x']!, v['w']!, v['bias']!], {
+                  kernel_shape: [kernel, kernel],
+                  strides: [stride, stride],
+                  pads: [pad, pad, pad, pad],
+                }),
+            },
+            seed,
+          );
+        },
+      ),
+      { numRuns: 40 },
+    ));
+
+  test('max pooling, windows apart and overlapping', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom([2, 2, 0], [3, 3, 0], [3, 2, 1], [3, 1, 1], [2, 1, 0], [2, 2, 1]),
+        dim,
+        dim,
+        fc.integer({ min: 4, max: 9 }),
+        seeds,
+        async ([kernel, stride, pad], n, c, size, seed) => {
+          const dims = [n, c, size, size + 1];
+          await check(
+            {
+              inputs: { x: { dims, values: spaced(seed, dims) } },
+              build: (b, v) =>
+                b.op('MaxPool', [v['x']!], {
+                  kernel_shape: [kernel!, kernel!],
+                  strides: [stride!, stride!],
+                  pads: [pad!, pad!, pad!, pad!],
+                }),
+            },
+            seed,
+            { h: 1e-4, tolerance: 0.05 },
+          );
+        },
+      ),
+      { numRuns: 24 },
+    ));
+
+  test('batch norm over two and four dimensions', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 3, max: 6 }),
+        dim,
+        fc.option(fc.tuple(fc.integer({ min: 2, max: 4 }), dim)),
+        seeds,
+        async (n, c, space, seed) => {
+          const dims = [n, c, ...(space ?? [])];
+          const inputs = {
+            x: { dims, values: smooth(seed, dims, 1).map((v, i) => v * (1 + (i % 3))) },
+            gamma: { dims: [c], values: smooth(seed + 1, [c]) },
+            beta: { dims: [c], values: smooth(seed + 2, [c]) },
+          };
+          const build = (b: GraphBuilder, v: Record<string, Value>) =>
+            b.opN(
+              'BatchNormalization',
+              [
+                v['x']!,
+                v['gamma']!,
+                v['beta']!,
+                b.sub(v['gamma']!, v['gamma']!),
+                b.sub(v['beta']!, v['beta']!),
+              ],
+              3,
+              { training_mode: 1, momentum: { float: 0 } },
+            )[0]!;
+          await check({ inputs, build }, seed, { tolerance: 0.03 });
+        },
+      ),
+      runs,
+    ));
+
+  test('softmax, log-softmax and cross-entropy', () =>
+    fc.assert(
+      fc.asyncProperty(dim, fc.integer({ min: 2, max: 10 }), seeds, async (n, classes, seed) => {
+        const x = { dims: [n, classes], values: smooth(seed, [n, classes]) };
+        await check({ inputs: { x }, build: (b, v) => b.op('Softmax', [v['x']!], { axis: 1 }) }, seed);
+        await check(
+          {
+            inputs: { x },
+            build: (b, v) => b.neg(b.mean(b.sum(b.op('LogSoftmax', [v['x']!], { axis: 1 }), [1]), [0])),
+          },
+          seed,
+        );
+      }),
+      runs,
+    ));
+
+  test('selection by Where', () =>
+    fc.assert(
+      fc.asyncProperty(dim, dim, seeds, async (n, m, seed) => {
+        const dims = [n, m];
+        const inputs = {
+          x: { dims, values: spaced(seed, dims) },
+          y: { dims: [m], values: smooth(seed, [m]) },
+        };
+        await check(
+          {
+            inputs,
+            build: (b, v) => b.op('Where', [b.op('Greater', [v['x']!, b.scalar(0)]), v['x']!, v['y']!]),
+          },
+          seed,
+        );
+      }),
+      runs,
+    ));
+});
+
+test('sign is straight through: forward +-1 with sign(0) = +1, backward dy where |x| <= 1', async () => {
+  const b = new GraphBuilder('sign');
+  const x = b.input('x', 'float32', [6]);
+  const y = b.sign(x);
+  const weights = b.input('r', 'float32', [6]);
+  const g = differentiate(b, b.sum(b.mul(y, weights), [0]), ['x']).get('x')!;
+  b.output(y, 'float32', [6], 'y');
+  b.output(g, 'float32', [6], 'g');
+  const get = await run(
+    writeOnnx(b.model),
+    {
+      x: tensor('float32', [6], Float32Array.of(-2, -1, -0.5, 0, 1, 1.5)),
+      r: tensor('float32', [6], Float32Array.of(1, 2, 3, 4, 5, 6)),
+    },
+    ['y', 'g'],
+  );
+  expect([...get('y')]).toEqual([-1, -1, -1, 1, 1, 1]);
+  expect([...get('g')]).toEqual([0, 2, 3, 4, 5, 0]);
+});
+
+test('a tensor with several consumers sums what they send back', () =>
+  check(
+    {
+      inputs: { x: { dims: [3, 3], values: smooth(5, [3, 3]) } },
+      build: (b, v) => b.add(b.mul(v['x']!, v['x']!), b.gemm(v['x']!, v['x']!)),
+    },
+    5,
+  ));
+
+test('what cannot be differentiated is named', () => {
+  const b = new GraphBuilder('no');
+  const x = b.input('x', 'float32', [2, 3, 4, 4]);
+  const loss = b.op('ReduceSum', [b.op('Conv', [x, b.input('w', 'float32', [3, 1, 1, 1])], { group: 3 })], {
+    keepdims: 0,
+  });
+  expect(() => differentiate(b, loss, ['w'])).toThrow(expect.objectContaining({ code: 'MODEL_UNSUPPORTED' }));
+  const other = new GraphBuilder('no');
+  const y = other.op('HardSigmoid', [other.input('x', 'float32', [2])]);
+  expect(() => differentiate(other, other.op('ReduceSum', [y], { keepdims: 0 }), ['x'])).toThrow(
+    /HardSigmoid/,
+  );
+  expect(() => differentiate(other, other.sum(other.input('z', 'float32', [2]), [0]), ['x'])).toThrow(
+    /does not depend on x/,
+  );
+  expect(differentiableOps).toContain('Conv');
+});

@@ -1,0 +1,103 @@
+import { TierwiseError } from '@tierwise/core';
+import type { NodeProto } from 'onnx-buf';
+import type { GraphBuilder, Value } from '../builder.ts';
+import { inferShapes } from '../shapes.ts';
+import { fromTensorProto } from '../tensors.ts';
+import { batchNorm } from './batch-norm.ts';
+import type { Rule } from './context.ts';
+import { conv } from './conv.ts';
+import { dense } from './dense.ts';
+import { elementwise } from './elementwise.ts';
+import { pool } from './pool.ts';
+import { shape } from './shape.ts';
+import { softmaxes } from './softmax.ts';
+
+const rules: Readonly<Record<string, Rule>> = {
+  ...elementwise,
+  ...shape,
+  ...dense,
+  ...softmaxes,
+  ...batchNorm,
+  ...pool,
+  ...conv,
+};
+
+/** Operators that `differentiate` knows, sorted. */
+export const differentiableOps: readonly string[] = Object.keys(rules).sort();
+
+/**
+ * Reverse-mode automatic differentiation of ONNX into ONNX: appends to `b`'s graph the nodes that compute
+ * d loss / d value for each of `wrt`, and returns the names of those gradients, each of its value's shape.
+ *
+ * `loss` is a float32 scalar of the graph. Shapes must be static (the batch size included). One backward node
+ * group per forward node; a tensor with several consumers sums what they send back.
+ *
+ * @throws TierwiseError MODEL_UNSUPPORTED for an operator without a rule between `wrt` and `loss`, or when the
+ *   loss does not depend on one of `wrt`
+ */
+export function differentiate(b: GraphBuilder, loss: Value, wrt: readonly Value[]): Map<Value, Value> {
+  const types = inferShapes(b.model);
+  const forward = [...b.graph.node];
+  const producers = new Map<Value, NodeProto>();
+  for (const node of forward) for (const output of node.output) producers.set(output, node);
+  const initializers = new Map(b.graph.initializer.map((proto) => [proto.name, proto]));
+
+  // Tensors through which a change of `wrt` can reach the loss.
+  const wanted = new Set<Value>(wrt);
+  for (const node of forward)
+    if (node.input.some((name) => wanted.has(name))) for (const name of node.output) wanted.add(name);
+
+  const pending = new Map<Value, Value[]>([[loss, [b.scalar(1)]]]);
+  const collect = (value: Value): Value | undefined => {
+    const parts = pending.get(value);
+    if (!parts) return undefined;
+    const total = parts.length === 1 ? parts[0]! : b.op('Sum', parts);
+    pending.set(value, [total]);
+    return total;
+  };
+
+  for (const node of forward.reverse()) {
+    if (!node.output.some((name) => wanted.has(name))) continue;
+    const dy = collect(node.output[0]!);
+    if (dy === undefined) continue;
+    const rule = rules[node.opType];
+    if (!rule || node.domain !== '')
+      throw new TierwiseError(
+        'MODEL_UNSUPPORTED',
+        `${node.name}: ${node.domain ? `${node.domain}.` : ''}${node.opType} cannot be differentiated`,
+        { node: node.name, op: node.opType },
+      );
+    rule({
+      b,
+      node,
+      dy,
+      dims(value) {
+        const type = types.get(value);
+        if (!type)
+          throw new TierwiseError('INTERNAL', `internal: no shape is known for ${value}`, { tensor: value });
+        return type.dims;
+      },
+      wanted: (value) => wanted.has(value),
+      give(value, gradient) {
+        const parts = pending.get(value);
+        if (parts) parts.push(gradient);
+        else pending.set(value, [gradient]);
+      },
+      producer: (value) => producers.get(value),
+      constant(value) {
+        const proto = initializers.get(value);
+        return proto && Array.from(fromTensorProto(proto).data as ArrayLike<number | bigint>, Number);
+      },
+    });
+  }
+  return new Map(
+    wrt.map((value) => {
+      const gradient = collect(value);
+      if (gradient === undefined)
+        throw new TierwiseError('MODEL_UNSUPPORTED', `${loss} does not depend on ${value}`, {
+          tensor: value,
+        });
+      return [value, gradient];
+    }),
+  );
+}
