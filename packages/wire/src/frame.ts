@@ -1,0 +1,218 @@
+import {
+  bytesPerElement,
+  elementCount,
+  fromBytes,
+  type Tensor,
+  TierwiseError,
+  toBytes,
+} from '@tierwise/core';
+import * as v from 'valibot';
+import { dataFromJson, dataToJson, datatypeNames, dtypeOf } from './datatypes.ts';
+import {
+  FailureJsonSchema,
+  type InferMessage,
+  maxTensors,
+  RequestJsonSchema,
+  ResponseJsonSchema,
+  type TensorJson,
+} from './message.ts';
+
+/** Bytes that the JSON before binary tensors may take. */
+const maxJsonBytes = 2 ** 20;
+const lengthBytes = 4;
+
+export interface Body {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Bytes of JSON at the start; equal to `bytes.length` when no tensor follows. */
+  readonly jsonLength: number;
+}
+
+export interface EncodeOptions {
+  /** Whether a tensor is written as JSON `data` instead of raw bytes; default: none is. */
+  readonly asJson?: (tensorName: string) => boolean;
+}
+
+/**
+ * The body of an HTTP request or response: JSON, then raw little-endian tensors in order without padding. With
+ * tensors behind the JSON its length goes into the header `Inference-Header-Content-Length`.
+ * @throws TierwiseError TENSOR_INVALID when a tensor's data does not match its dims or cannot be JSON;
+ *   REQUEST_INVALID when the message is beyond the limits of a frame
+ */
+export function encodeBody(message: InferMessage, { asJson = () => false }: EncodeOptions = {}): Body {
+  return encode(message, asJson, 0);
+}
+
+/**
+ * One binary frame of a WebSocket: u32 little-endian length of the JSON, the JSON, raw tensors.
+ * @throws TierwiseError as `encodeBody`
+ */
+export function encodeFrame(message: InferMessage): Uint8Array<ArrayBuffer> {
+  const { bytes, jsonLength } = encode(message, () => false, lengthBytes);
+  new DataView(bytes.buffer).setUint32(0, jsonLength, true);
+  return bytes;
+}
+
+function encode(message: InferMessage, asJson: (name: string) => boolean, prefixBytes: number): Body {
+  const raw: Uint8Array[] = [];
+  let tensorCount = 0;
+  const tensorsJson = (tensors: ReadonlyMap<string, Tensor>): object[] => {
+    tensorCount = tensors.size;
+    return [...tensors].map(([name, tensor]) => {
+      const { dtype, dims, data } = tensor;
+      if (elementCount(dims) !== data.length) {
+        throw new TierwiseError(
+          'TENSOR_INVALID',
+          `tensor "${name}": shape [${dims}] cannot hold ${data.length} elements`,
+          { tensor: name, dims },
+        );
+      }
+      const head = { name, shape: dims, datatype: datatypeNames[dtype] };
+      if (asJson(name)) return { ...head, data: dataToJson(name, tensor) };
+      raw.push(toBytes(data));
+      return { ...head, parameters: { binary_data_size: data.byteLength } };
+    });
+  };
+  const json = new TextEncoder().encode(JSON.stringify(toJson(message, tensorsJson)));
+  if (tensorCount > maxTensors || (raw.length > 0 && json.length > maxJsonBytes)) {
+    throw new TierwiseError(
+      'REQUEST_INVALID',
+      `${tensorCount} tensors and ${json.length} bytes of JSON: a message has at most ${maxTensors} and ${maxJsonBytes}`,
+    );
+  }
+  let at = prefixBytes + json.length;
+  const bytes = new Uint8Array(raw.reduce((length, part) => length + part.length, at));
+  bytes.set(json, prefixBytes);
+  for (const part of raw) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return { bytes, jsonLength: json.length };
+}
+
+function toJson(
+  message: InferMessage,
+  tensorsJson: (tensors: ReadonlyMap<string, Tensor>) => object[],
+): object {
+  const { kind, id } = message;
+  const idJson = id === '' ? {} : { id };
+  if (kind === 'failure') return { ...idJson, error: message.error, code: message.code };
+  const { modelName, parameters } = message;
+  const head = {
+    ...(modelName === '' ? {} : { model_name: modelName }),
+    ...idJson,
+    ...(Object.keys(parameters).length === 0 ? {} : { parameters }),
+  };
+  if (kind === 'response') return { ...head, outputs: tensorsJson(message.outputs) };
+  const outputs = message.outputs.map(({ name, binary }) => ({
+    name,
+    ...(binary === undefined ? {} : { parameters: { binary_data: binary } }),
+  }));
+  return {
+    ...head,
+    inputs: tensorsJson(message.inputs),
+    ...(outputs.length === 0 ? {} : { outputs }),
+  };
+}
+
+/**
+ * The message of an HTTP body. `jsonLength` is the value of `Inference-Header-Content-Length`; without it the
+ * whole body is JSON, whose size the caller has bounded. Tensors may share memory with `bytes`.
+ * @throws TierwiseError FRAME_CORRUPT when any part is not as the protocol says
+ */
+export function decodeBody(bytes: Uint8Array, jsonLength?: number): InferMessage {
+  if (jsonLength !== undefined) {
+    const fits = Number.isSafeInteger(jsonLength) && jsonLength >= 0 && jsonLength <= bytes.length;
+    if (!fits || jsonLength > maxJsonBytes) {
+      throw corrupt(`${jsonLength} bytes of JSON do not fit a message of ${bytes.length} bytes or the limit`);
+    }
+  }
+  const json = parseJson(bytes.subarray(0, jsonLength));
+  // A plain view: the slice of a Node Buffer would not copy.
+  const start = jsonLength ?? bytes.length;
+  const raw = new Uint8Array(bytes.buffer, bytes.byteOffset + start, bytes.length - start);
+  if ('error' in json) {
+    readTensors([], raw);
+    return { kind: 'failure', ...parse(FailureJsonSchema, json) };
+  }
+  if ('inputs' in json) {
+    const { model_name: modelName, id, parameters, inputs, outputs } = parse(RequestJsonSchema, json);
+    return {
+      kind: 'request',
+      modelName,
+      id,
+      parameters,
+      inputs: readTensors(inputs, raw),
+      outputs: outputs.map(({ name, parameters: wanted }) =>
+        wanted?.binary_data === undefined ? { name } : { name, binary: wanted.binary_data },
+      ),
+    };
+  }
+  const { model_name: modelName, id, parameters, outputs } = parse(ResponseJsonSchema, json);
+  return { kind: 'response', modelName, id, parameters, outputs: readTensors(outputs, raw) };
+}
+
+/**
+ * The message of one binary WebSocket frame. Tensors may share memory with `bytes`.
+ * @throws TierwiseError FRAME_CORRUPT when any part is not as docs/wire.md says
+ */
+export function decodeFrame(bytes: Uint8Array): InferMessage {
+  if (bytes.length < lengthBytes) throw corrupt(`${bytes.length} bytes are too few for a length`);
+  const jsonLength = new DataView(bytes.buffer, bytes.byteOffset, lengthBytes).getUint32(0, true);
+  return decodeBody(bytes.subarray(lengthBytes), jsonLength);
+}
+
+function parseJson(bytes: Uint8Array): object {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch (cause) {
+    throw corrupt('its header is not JSON in UTF-8', cause);
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw corrupt('its JSON is no object');
+  return json;
+}
+
+function parse<S extends v.GenericSchema>(schema: S, json: object): v.InferOutput<S> {
+  const result = v.safeParse(schema, json, { abortEarly: true });
+  if (result.success) return result.output;
+  const issue = result.issues[0];
+  throw corrupt(`${v.getDotPath(issue) ?? 'its JSON'}: ${issue.message}`);
+}
+
+/** The tensors that `list` tells of, in order; `raw` must hold the bytes of the binary ones and no more. */
+function readTensors(list: readonly TensorJson[], raw: Uint8Array): Map<string, Tensor> {
+  const tensors = new Map<string, Tensor>();
+  let at = 0;
+  for (const { name, shape: dims, datatype, parameters, data } of list) {
+    const dtype = dtypeOf(datatype);
+    if (dtype === undefined) throw corrupt(`tensor "${name}" has the unknown datatype ${datatype}`);
+    if (tensors.has(name)) throw corrupt(`two tensors are named "${name}"`);
+    const size = parameters?.binary_data_size;
+    if (data !== undefined && size === undefined) {
+      tensors.set(name, { dtype, dims, data: dataFromJson(name, dtype, dims, data) });
+      continue;
+    }
+    if (data !== undefined || size === undefined) {
+      throw corrupt(`tensor "${name}" needs either data or binary_data_size`);
+    }
+    const bytes = raw.subarray(at, at + size);
+    at += size;
+    if (size !== elementCount(dims) * bytesPerElement[dtype] || bytes.length !== size) {
+      throw corrupt(
+        `tensor "${name}": ${datatype} of shape [${dims}] is not ${size} bytes, or they are missing`,
+      );
+    }
+    const values = fromBytes(dtype, bytes);
+    if (dtype === 'bool' && bytes.some((byte) => byte > 1)) {
+      throw corrupt(`tensor "${name}" is BOOL and not 0 or 1`);
+    }
+    tensors.set(name, { dtype, dims, data: values });
+  }
+  if (at !== raw.length) throw corrupt(`${raw.length} bytes of tensors, the header tells of ${at}`);
+  return tensors;
+}
+
+function corrupt(what: string, cause?: unknown): TierwiseError {
+  return new TierwiseError('FRAME_CORRUPT', `inference message: ${what}`, {}, { cause });
+}
