@@ -55,31 +55,31 @@ export interface Socket {
 export type SocketConstructor = new (url: string) => Socket;
 
 export interface LoadOptions {
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: Progress) => void;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** `lcdnn` by default. */
-  readonly strategy?: StrategyName;
+  readonly strategy?: StrategyName | undefined;
   /** Engines beside the binary one; `device-only` needs `onnxEngine()` of `@tierwise/device/ort`. */
-  readonly engines?: readonly Engine[];
+  readonly engines?: readonly Engine[] | undefined;
   /**
    * Where unfinished samples go. By default `served.stream` of the manifest; a string is another address,
    * relative to the manifest (http and ws are the same here); false means nowhere.
    */
-  readonly edge?: boolean | string;
+  readonly edge?: boolean | string | undefined;
   /** Whether the picture itself may leave the device; `edge-only` is refused unless true. Default false. */
-  readonly rawInputMayLeave?: boolean;
+  readonly rawInputMayLeave?: boolean | undefined;
   /** Replacements for the globals of a page, for other hosts. `random` (uniform in [0, 1)) spreads reconnects. */
-  readonly fetch?: typeof fetch;
-  readonly WebSocket?: SocketConstructor;
-  readonly random?: () => number;
+  readonly fetch?: typeof fetch | undefined;
+  readonly WebSocket?: SocketConstructor | undefined;
+  readonly random?: (() => number) | undefined;
 }
 
 export interface ClassifyOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Exit threshold for this sample only, 0..1.01; a sample stays on the device when its entropy is below. */
-  readonly threshold?: number;
+  readonly threshold?: number | undefined;
   /** How long to wait for the edge, default 5000. The branch's answer, marked degraded, comes after that. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 export interface Answer {
@@ -137,13 +137,19 @@ export interface Composite extends AsyncDisposable {
    */
   use(
     strategy: StrategyName,
-    options?: { readonly signal?: AbortSignal; readonly onProgress?: (progress: Progress) => void },
+    options?: {
+      readonly signal?: AbortSignal | undefined;
+      readonly onProgress?: ((progress: Progress) => void) | undefined;
+    },
   ): Promise<void>;
   /** Sets the exit threshold of all later calls, 0..1.01. @throws TierwiseError PLAN_INVALID out of range */
   setThreshold(threshold: number): void;
   /** Calls `listener` on each event until the returned function is called. */
   on<K extends keyof CompositeEvents>(event: K, listener: (detail: CompositeEvents[K]) => void): () => void;
-  /** Closes the link and frees the engines; calls under way fail with DISPOSED. Idempotent. `await using` calls it. */
+  /**
+   * Closes the link and frees the engines once no call needs them: calls that wait for the edge fail with
+   * DISPOSED, the others finish. Idempotent. `await using` calls it.
+   */
   dispose(): Promise<void>;
 }
 

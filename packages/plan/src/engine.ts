@@ -8,9 +8,9 @@ export interface RunTimings {
 }
 
 export interface RunOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Called once before `run` resolves, by engines that can tell waiting and computing apart. */
-  readonly onTimings?: (timings: RunTimings) => void;
+  readonly onTimings?: ((timings: RunTimings) => void) | undefined;
 }
 
 /** A section that is ready to run. Outputs are fresh tensors that the caller owns. */
@@ -32,5 +32,9 @@ export interface Engine {
    * against its digest and is not kept.
    * @throws TierwiseError MODEL_CORRUPT | PROGRAM_CORRUPT | MODEL_UNSUPPORTED when the bytes are not fit to run
    */
-  load(artifact: Uint8Array, section: Section, options?: { signal?: AbortSignal }): Promise<LoadedSection>;
+  load(
+    artifact: Uint8Array,
+    section: Section,
+    options?: { signal?: AbortSignal | undefined },
+  ): Promise<LoadedSection>;
 }

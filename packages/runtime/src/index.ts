@@ -1,1 +1,13 @@
+export { abortError, orAborted, throwIfAborted } from './abort.ts';
+export type { Policies } from './execute.ts';
+export { readReply, replyMessage, requestMessage } from './messages.ts';
 export type * from './outcome.ts';
+export {
+  type CallOptions,
+  checkThreshold,
+  createRuntime,
+  type Runtime,
+  type RuntimeOptions,
+} from './runtime.ts';
+export type { ArtifactSource } from './sections.ts';
+export type * from './transport.ts';

@@ -15,7 +15,10 @@ export interface PathStep {
   readonly linkMs: number;
 }
 
-/** A tensor that left this place: bytes as packed, and what the same elements take as raw float32. */
+/**
+ * What was handed to the network: bytes as packed, and what the same elements take as raw float32. When a link
+ * carries several tensors their names are joined by ", " and `dims` is [elements of all].
+ */
 export interface Sent {
   readonly tensor: string;
   readonly dims: readonly number[];
@@ -43,6 +46,7 @@ export interface Outcome {
   /** Threshold of the first exit that has one, as applied to this sample; undefined when no exit has one. */
   readonly threshold?: number;
   readonly path: readonly PathStep[];
+  /** Present once bytes were handed to the network, even when no answer came back. */
   readonly sent?: Sent;
   readonly degraded?: Degraded;
 }

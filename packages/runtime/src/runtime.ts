@@ -1,0 +1,156 @@
+import { type Tensor, TierwiseError } from '@tierwise/core';
+import type { Engine, LoadedSection, Plan, Port, Section } from '@tierwise/plan';
+import { orAborted, throwIfAborted } from './abort.ts';
+import { execute, type Host, type Policies, type Start } from './execute.ts';
+import type { Outcome } from './outcome.ts';
+import { type ArtifactSource, createSections } from './sections.ts';
+import type { Transport } from './transport.ts';
+
+export interface RuntimeOptions {
+  /** Id of the place that this runtime is, as Plans name it. */
+  readonly place: string;
+  readonly engines: readonly Engine[];
+  readonly artifact: ArtifactSource;
+  /** Carries samples to the next place; without it every link that leaves is unreachable. */
+  readonly send?: Transport | undefined;
+  /** Wall clock in ms; only differences count. */
+  readonly now: () => number;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly policies?: Policies | undefined;
+}
+
+/** Executes the sections of any Plan that belong to one place, one sample a call, any number of calls at once. */
+export interface Runtime {
+  /**
+   * Loads every section of this place, so that the first sample waits for nothing.
+   * @throws TierwiseError ENGINE_MISSING, DIGEST_MISMATCH, DISPOSED, CANCELLED, or what artifact source and engine throw
+   */
+  prepare(plan: Plan, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  /**
+   * One sample through the Plan, `input` being its input tensor (float32, batch 1) at this place.
+   * @throws TierwiseError TENSOR_INVALID, PLAN_INVALID, CANCELLED, DISPOSED; what prepare throws; what the
+   *   transport throws when no exit of this place can answer instead
+   */
+  run(plan: Plan, input: Tensor, options?: CallOptions): Promise<Outcome>;
+  /**
+   * Goes on with a sample at `section` of this place, as though the places before had run: `inputs` holds each of
+   * its inputs by name, float32, unpacked. This is how an edge answers a request.
+   * @throws as `run` does
+   */
+  serve(
+    plan: Plan,
+    section: string,
+    inputs: ReadonlyMap<string, Tensor>,
+    options?: CallOptions,
+  ): Promise<Outcome>;
+  /** Refuses new calls, waits for those under way, frees every section. Idempotent. */
+  dispose(): Promise<void>;
+}
+
+export function createRuntime({ place, engines, artifact, send, now }: RuntimeOptions): Runtime {
+  const sections = createSections(engines, artifact);
+  const host: Host = { place, send, now, load: (section, signal) => sections.load(section, signal) };
+  const underWay = new Set<Promise<unknown>>();
+  let disposed: Promise<void> | undefined;
+
+  /** Starts `work` unless disposed or aborted, and lets `dispose` wait for it. */
+  async function enter<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    if (disposed !== undefined)
+      throw new TierwiseError('DISPOSED', `the runtime of ${place} has been disposed`);
+    throwIfAborted(signal);
+    const running = work();
+    underWay.add(running);
+    try {
+      return await orAborted(running, signal);
+    } finally {
+      running.catch(() => {}).finally(() => underWay.delete(running));
+    }
+  }
+
+  function start(plan: Plan, from: Start, { signal, policies = {} }: CallOptions): Promise<Outcome> {
+    const { threshold } = policies;
+    if (threshold !== undefined) checkThreshold(threshold);
+    return execute(plan, from, host, policies, signal);
+  }
+
+  return {
+    prepare: (plan, { signal } = {}) =>
+      enter(signal, async () => {
+        const own = plan.sections.filter((section) => section.place === place);
+        await Promise.all(own.map((section): Promise<LoadedSection> => sections.load(section, signal)));
+      }),
+
+    run: (plan, input, options = {}) =>
+      enter(options.signal, async () => {
+        const inputs = new Map<string, Tensor>();
+        for (const link of plan.links.filter(({ from }) => from === 'input')) {
+          const section = plan.sections.find(({ id }) => id === link.to);
+          for (const name of link.tensors) {
+            inputs.set(
+              name,
+              checkTensor(
+                section?.inputs.find((port) => port.tensor === name),
+                input,
+              ),
+            );
+          }
+        }
+        return start(plan, { values: new Map([['input', inputs]]), passed: [], first: 0 }, options);
+      }),
+
+    serve: (plan, id, inputs, options = {}) =>
+      enter(options.signal, async () => {
+        const first = plan.sections.findIndex((section) => section.id === id && section.place === place);
+        const section: Section | undefined = plan.sections[first];
+        if (section === undefined) {
+          throw new TierwiseError('PLAN_INVALID', `Plan ${plan.id} has no section ${id} in ${place}`, {
+            plan: plan.id,
+            section: id,
+          });
+        }
+        for (const port of section.inputs) checkTensor(port, inputs.get(port.tensor));
+        const links = plan.links.filter((link) => link.to === id);
+        const values = new Map(links.map((link) => [link.from, inputs]));
+        const passed = links.flatMap(({ when }) => (when.kind === 'exitNotTaken' ? [when.exit] : []));
+        return start(plan, { values, passed, first }, options);
+      }),
+
+    dispose() {
+      disposed ??= (async () => {
+        await Promise.allSettled(underWay);
+        await sections.dispose();
+      })();
+      return disposed;
+    },
+  };
+}
+
+/** @throws TierwiseError PLAN_INVALID unless `threshold` is a number in 0..1.01 */
+export function checkThreshold(threshold: number): void {
+  if (!(threshold >= 0 && threshold <= 1.01)) {
+    throw new TierwiseError(
+      'PLAN_INVALID',
+      `an exit threshold is a number from 0 to 1.01, not ${threshold}`,
+      {
+        threshold,
+      },
+    );
+  }
+}
+
+/** A tensor as `port` wants it: float32, its dims, finite values. */
+function checkTensor(port: Port | undefined, found: Tensor | undefined): Tensor {
+  const refuse = (problem: string): TierwiseError =>
+    new TierwiseError('TENSOR_INVALID', `input ${port?.tensor} ${problem}`, { tensor: port?.tensor });
+  if (found === undefined) throw refuse('is missing');
+  const { data, dims, dtype } = found;
+  if (!(data instanceof Float32Array) || `${dims}` !== `${port?.dims}`) {
+    throw refuse(`is ${dtype} [${dims}], not float32 [${port?.dims}]`);
+  }
+  const bad = data.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) throw refuse(`holds ${data[bad]} at element ${bad}`);
+  return found;
+}
