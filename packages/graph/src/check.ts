@@ -1,4 +1,4 @@
-import { TierwiseError } from '@tierwise/core';
+import { elementCount, TierwiseError } from '@tierwise/core';
 import {
   type GraphProto,
   type ModelProto,
@@ -7,6 +7,7 @@ import {
   TensorProto_DataLocation,
   TensorProto_DataType,
 } from 'onnx-buf';
+import { isShape } from './dims.ts';
 
 /** Bits that one element of an ONNX type takes in raw data; packed types below eight bits fill whole bytes. */
 const bitsPerElement: Readonly<Record<number, number>> = {
@@ -117,12 +118,9 @@ export function checkTensor(proto: TensorProto, where: string, label = `tensor "
       { where, tensor: proto.name },
     );
   }
-  let elements = 1;
-  for (const dim of proto.dims) {
-    elements *= Number(dim);
-    if (dim < 0n || !Number.isSafeInteger(elements))
-      fail(`${label} has the shape [${proto.dims}]`, proto.name);
-  }
+  const dims = proto.dims.map(Number);
+  if (!isShape(dims)) fail(`${label} has the shape [${dims.slice(0, 8)}]`, proto.name);
+  const elements = elementCount(dims);
   if (proto.dataType === TensorProto_DataType.STRING) {
     if (proto.stringData.length !== elements) fail(`${label} lacks strings`, proto.name);
     return;

@@ -1,5 +1,11 @@
 export * from './attributes.ts';
+export { differentiableOps, differentiate } from './autodiff/index.ts';
+export { type AttributeValue, type Dim, GraphBuilder, opset, type Value } from './builder.ts';
 export { nodeLabel } from './check.ts';
+export * from './cut.ts';
+export * from './flops.ts';
 export * from './model.ts';
 export * from './shapes.ts';
+export * from './stem.ts';
+export * from './summary.ts';
 export * from './tensors.ts';

@@ -3,6 +3,8 @@ import { TierwiseError } from '@tierwise/core';
 import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { checkModel } from './check.ts';
 
+export type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from 'onnx-buf';
+
 /**
  * The ONNX model in `bytes`, checked: it has a graph, each tensor a node takes is made before it, each name is
  * made once, and each stored tensor holds as many bytes as its shape says. Fields that this version does not

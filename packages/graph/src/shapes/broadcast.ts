@@ -1,5 +1,5 @@
-import type { DType } from '@tierwise/core';
-import { type Known, maxKnownElements, product, type Rule, type Scope } from './scope.ts';
+import { type DType, elementCount } from '@tierwise/core';
+import { type Known, maxKnownElements, type Rule, type Scope } from './scope.ts';
 
 /** The shape that all `shapes` stretch to, aligned at the last dimension (ONNX multidirectional broadcasting). */
 export function broadcastDims(scope: Scope, shapes: readonly (readonly number[])[]): number[] {
@@ -19,7 +19,7 @@ export function broadcastDims(scope: Scope, shapes: readonly (readonly number[])
 /** Elements of a known tensor stretched to `dims`; undefined when its elements are unknown or too many. */
 export function broadcastValues(known: Known, dims: readonly number[]): number[] | undefined {
   const { values } = known;
-  const count = product(dims);
+  const count = elementCount(dims);
   if (values === undefined || count > maxKnownElements) return undefined;
   const offset = dims.length - known.dims.length;
   return Array.from({ length: count }, (_, flat) => {
@@ -62,7 +62,7 @@ export function elementwise(
     );
     const columns = fold && inputs.map((input) => broadcastValues(input, dims));
     if (columns === undefined || columns.includes(undefined)) return [{ dtype: result, dims }];
-    const values = Array.from({ length: product(dims) }, (_, i) =>
+    const values = Array.from({ length: elementCount(dims) }, (_, i) =>
       asElement(result, fold!(...columns.map((column) => column![i]!))),
     );
     return [{ dtype: result, dims, values }];

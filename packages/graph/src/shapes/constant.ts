@@ -1,14 +1,15 @@
-import { type Tensor, TierwiseError } from '@tierwise/core';
+import { elementCount, type Tensor, TierwiseError } from '@tierwise/core';
 import type { TensorProto } from 'onnx-buf';
 import { attrFloat, attrFloats, attrInt, attrInts, attrTensor, attrTensorProto } from '../attributes.ts';
 import { nodeLabel } from '../check.ts';
+import { isShape } from '../dims.ts';
 import { dtypeOf, fromTensorProto } from '../tensors.ts';
-import { type Known, maxKnownElements, normalizeAxis, product, type Rule } from './scope.ts';
+import { type Known, maxKnownElements, normalizeAxis, type Rule } from './scope.ts';
 
 /** A stored tensor with its elements when they are few; larger ones are not decoded. */
 export function knownProto(proto: TensorProto, label = `tensor "${proto.name}"`): Known {
   const dims = proto.dims.map(Number);
-  if (product(dims) > maxKnownElements) return { dtype: dtypeOf(proto.dataType, label), dims };
+  if (elementCount(dims) > maxKnownElements) return { dtype: dtypeOf(proto.dataType, label), dims };
   return knownTensor(fromTensorProto(proto, label));
 }
 
@@ -38,8 +39,8 @@ export const constantRules: Readonly<Record<string, Rule>> = {
     const dims = scope.values(0);
     const fill = attrTensor(scope.node, 'value');
     const { dtype, values } = fill ? knownTensor(fill) : { dtype: 'float32' as const, values: [0] };
-    const count = product(dims);
-    const follow = values !== undefined && count >= 0 && count <= maxKnownElements;
+    const count = elementCount(dims);
+    const follow = values?.length === 1 && isShape(dims) && count <= maxKnownElements;
     return [{ dtype, dims, ...(follow && { values: new Array<number>(count).fill(values[0]!) }) }];
   },
   Shape(scope) {
@@ -47,7 +48,7 @@ export const constantRules: Readonly<Record<string, Rule>> = {
     const values = dims.slice(attrInt(scope.node, 'start', 0), attrInt(scope.node, 'end', dims.length));
     return [{ dtype: 'int64', dims: [values.length], values }];
   },
-  Size: (scope) => [{ dtype: 'int64', dims: [], values: [product(scope.input(0).dims)] }],
+  Size: (scope) => [{ dtype: 'int64', dims: [], values: [elementCount(scope.input(0).dims)] }],
   Range(scope) {
     const [start, limit, delta] = [scope.values(0)[0]!, scope.values(1)[0]!, scope.values(2)[0]!];
     if (delta === 0) scope.fail('it steps by 0');

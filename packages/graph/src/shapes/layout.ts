@@ -1,6 +1,7 @@
+import { elementCount } from '@tierwise/core';
 import { attrInt, attrInts } from '../attributes.ts';
 import { broadcastDims, broadcastValues } from './broadcast.ts';
-import { type Known, maxKnownElements, normalizeAxis, product, type Rule, type Scope } from './scope.ts';
+import { type Known, maxKnownElements, normalizeAxis, type Rule, type Scope } from './scope.ts';
 
 /** The same elements under another shape. */
 function reshaped(x: Known, dims: readonly number[]): Known[] {
@@ -17,7 +18,7 @@ function picked(
   source: (index: readonly number[]) => readonly number[],
 ): Known {
   const { dtype, values } = x;
-  const count = product(dims);
+  const count = elementCount(dims);
   if (values === undefined || count > maxKnownElements) return { dtype, dims };
   const index = dims.map(() => 0);
   const result: number[] = [];
@@ -48,10 +49,13 @@ export const layoutRules: Readonly<Record<string, Rule>> = {
     );
     const open = dims.indexOf(-1);
     if (open >= 0) {
-      const others = product(dims.filter((_, i) => i !== open));
-      dims[open] = others === 0 ? 0 : product(x.dims) / others;
+      const others = elementCount(dims.filter((_, i) => i !== open));
+      dims[open] = others === 0 ? 0 : elementCount(x.dims) / others;
     }
-    if (dims.some((dim) => !Number.isInteger(dim) || dim < 0) || product(dims) !== product(x.dims)) {
+    if (
+      dims.some((dim) => !Number.isInteger(dim) || dim < 0) ||
+      elementCount(dims) !== elementCount(x.dims)
+    ) {
       scope.fail(`[${x.dims}] cannot take the shape [${wanted}]`);
     }
     return reshaped(x, dims);
@@ -60,7 +64,7 @@ export const layoutRules: Readonly<Record<string, Rule>> = {
     const x = scope.input(0);
     const axis = attrInt(scope.node, 'axis', 1);
     const at = axis === x.dims.length ? axis : normalizeAxis(scope, axis, x.dims.length);
-    return reshaped(x, [product(x.dims.slice(0, at)), product(x.dims.slice(at))]);
+    return reshaped(x, [elementCount(x.dims.slice(0, at)), elementCount(x.dims.slice(at))]);
   },
   Squeeze(scope) {
     const x = scope.input(0);
@@ -113,7 +117,7 @@ export const layoutRules: Readonly<Record<string, Rule>> = {
       inputs.reduce((sum, x) => sum + x.dims[axis]!, 0),
     );
     const columns = inputs.map((x) => x.values);
-    const follow = axis === 0 && product(dims) <= maxKnownElements && !columns.includes(undefined);
+    const follow = axis === 0 && elementCount(dims) <= maxKnownElements && !columns.includes(undefined);
     return [{ dtype: first.dtype, dims, ...(follow && { values: columns.flatMap((values) => values!) }) }];
   },
   /** Part sizes come from the attribute, the second input, or equal parts of which the last may be smaller. */

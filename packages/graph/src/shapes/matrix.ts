@@ -1,6 +1,7 @@
+import { elementCount } from '@tierwise/core';
 import { attrInt, attrInts } from '../attributes.ts';
 import { broadcastDims } from './broadcast.ts';
-import { normalizeAxis, product, type Rule } from './scope.ts';
+import { normalizeAxis, type Rule } from './scope.ts';
 
 /** Which axes a reduction works on: the attribute before they became an input, in either case all when empty. */
 const reduce =
@@ -15,7 +16,7 @@ const reduce =
     );
     const keep = attrInt(scope.node, 'keepdims', 1) !== 0;
     const dims = x.dims.flatMap((dim, i) => (axes.has(i) ? (keep ? [1] : []) : [dim]));
-    const whole = product(dims) === 1 && fold !== undefined && x.values !== undefined;
+    const whole = elementCount(dims) === 1 && fold !== undefined && x.values !== undefined;
     return [{ dtype: x.dtype, dims, ...(whole && { values: [fold(x.values)] }) }];
   };
 
@@ -32,7 +33,7 @@ const reductions =
 export const matrixRules: Readonly<Record<string, Rule>> = {
   ...Object.fromEntries(reductions.split(' ').map((op) => [op, reduce()])),
   ReduceSum: reduce((values) => values.reduce((sum, value) => sum + value, 0)),
-  ReduceProd: reduce(product),
+  ReduceProd: reduce(elementCount),
   ArgMax: arg,
   ArgMin: arg,
   /** NumPy's rule: vectors get a dimension that is dropped again, leading dimensions broadcast. */

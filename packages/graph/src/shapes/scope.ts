@@ -72,8 +72,3 @@ export function normalizeAxis(scope: Scope, axis: number, rank: number): number 
     scope.fail(`axis ${axis} is outside rank ${rank}`);
   return normal;
 }
-
-/** Product of some dimensions; 1 for none. */
-export function product(dims: readonly number[]): number {
-  return dims.reduce((total, dim) => total * dim, 1);
-}

@@ -1,5 +1,6 @@
+import { elementCount } from '@tierwise/core';
 import { attrInt, attrInts, attrString } from '../attributes.ts';
-import { type Known, product, type Rule, type Scope } from './scope.ts';
+import type { Known, Rule, Scope } from './scope.ts';
 
 /** How a window slides over the spatial dimensions; all lists have one entry for each of them. */
 export interface Window {
@@ -137,7 +138,7 @@ export const windowRules: Readonly<Record<string, Rule>> = {
     const { dtype, dims } = scope.input(0);
     const channels = dims[1] ?? scope.fail(`its input has the shape [${dims}]`);
     for (let i = 1; i < 5; i++) {
-      if (product(scope.input(i).dims) !== channels)
+      if (elementCount(scope.input(i).dims) !== channels)
         scope.fail(`input ${i} does not have ${channels} elements`);
     }
     const statistics = { dtype: scope.input(3).dtype, dims: [channels] };
