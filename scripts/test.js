@@ -8,7 +8,6 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startVitest } from 'vitest/node';
 import { findChrome } from './chrome.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -81,6 +80,7 @@ function reason(testCase) {
 
 async function runTests(filters) {
   process.stdout.write('\n> tests\n');
+  const { startVitest } = await import('vitest/node');
   const skipped = [];
   const vitest = await startVitest('test', filters, { run: true, watch: false });
   for (const module of vitest.state.getTestModules()) {
@@ -107,6 +107,7 @@ async function runTests(filters) {
   }
 }
 
+if (!existsSync('node_modules/vitest')) giveUp('The libraries are not installed: run `npm ci` first.');
 checkData();
 prepareChrome();
 if (!step('build', 'node_modules/typescript/bin/tsc', '-b')) finish();

@@ -22,10 +22,16 @@ function newest(folder) {
 
 // An installed package has no workspace around it and arrives built.
 if (existsSync(`${root}/tsconfig.json`) && existsSync(`${root}/packages`)) {
+  const tsc = `${root}/node_modules/typescript/bin/tsc`;
+  if (!existsSync(tsc)) {
+    process.stderr.write(
+      'tierwise: its libraries are not installed; run `npm ci` in the root of the workspace\n',
+    );
+    process.exit(1);
+  }
   const sources = readdirSync(`${root}/packages`).map((name) => `${root}/packages/${name}/src`);
   const newestSource = Math.max(...sources.filter(existsSync).map(newest));
   if (!existsSync(stamp) || statSync(stamp).mtimeMs < newestSource) {
-    const tsc = fileURLToPath(new URL('../../../node_modules/typescript/bin/tsc', import.meta.url));
     const built = spawnSync(process.execPath, [tsc, '-b', `${root}/packages/cli`], {
       stdio: ['ignore', 2, 2],
     });
