@@ -120,6 +120,11 @@ test.each<[string, Uint8Array]>([
     'a dtype that is an object key',
     file({ a: { dtype: 'constructor', shape: [], data_offsets: [0, 1] } }, 1),
   ],
+  ['a dtype as deep as a stack', file(`{"a":{"dtype":${'['.repeat(200_000)}${']'.repeat(200_000)}}}`)],
+  [
+    'a shape as deep as a stack',
+    file(`{"a":{"dtype":"U8","shape":${'['.repeat(200_000)}${']'.repeat(200_000)}}}`),
+  ],
   ['a negative dimension', file({ a: { dtype: 'U8', shape: [-1, -1], data_offsets: [0, 1] } }, 1)],
   ['a fraction of a dimension', file({ a: { dtype: 'U8', shape: [0.5, 2], data_offsets: [0, 1] } }, 1)],
   ['a shape that is a string', file({ a: { dtype: 'U8', shape: '1', data_offsets: [0, 1] } }, 1)],

@@ -117,8 +117,11 @@ function readEntry(name: string, value: unknown, corrupt: Corrupt): Entry {
   if (!isRecord(value)) throw corrupt(`tensor "${name}" is not an object`);
   const { dtype: dtypeName, shape, data_offsets: offsets } = value;
   const dtype = typeof dtypeName === 'string' ? dtypesByName.get(dtypeName) : undefined;
-  if (dtype === undefined)
-    throw corrupt(`tensor "${name}" has the unknown dtype ${JSON.stringify(dtypeName)}`);
+  if (dtype === undefined) {
+    // Only a string is printed: JSON.stringify of what is nested deeply would end the stack.
+    const what = typeof dtypeName === 'string' ? dtypeName : `(${typeof dtypeName})`;
+    throw corrupt(`tensor "${name}" has the unknown dtype ${what}`);
+  }
   if (!isCounts(shape)) throw corrupt(`tensor "${name}" has no valid shape`);
   if (!isCounts(offsets) || offsets.length !== 2) throw corrupt(`tensor "${name}" has no valid data_offsets`);
   const [begin, end] = offsets as readonly [number, number];

@@ -48,10 +48,9 @@ export function dataFromJson(
   const data = zeros(dtype, values.length);
   for (let i = 0; i < values.length; i++) {
     if (!store(dtype, data, i, values[i])) {
-      throw corrupt(
-        name,
-        `${JSON.stringify(values[i])} at element ${i} does not fit ${datatypeNames[dtype]}`,
-      );
+      // Only a number is printed: JSON.stringify of what is nested deeply would end the stack.
+      const what = typeof values[i] === 'number' ? values[i] : `(${typeof values[i]})`;
+      throw corrupt(name, `${what} at element ${i} does not fit ${datatypeNames[dtype]}`);
     }
   }
   return data;

@@ -61,7 +61,7 @@ const tensors = v.pipe(
     v.object({
       name: tensorName,
       shape: v.pipe(v.array(count), v.maxLength(8)),
-      datatype: v.string(),
+      datatype: v.pipe(v.string(), v.maxLength(16)),
       parameters: v.optional(v.object({ binary_data_size: v.optional(count) })),
       data: v.optional(v.custom<readonly unknown[]>(isArray, 'an array')),
     }),
