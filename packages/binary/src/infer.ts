@@ -51,7 +51,11 @@ export function inferValues(program: Program, fail: Fail): { values: ValueInfo[]
   return { values, macs };
 }
 
-function inferOp(op: Op, input: ValueInfo, fail: Fail): { info: ValueInfo; macs: number } {
+/**
+ * What one operation writes, given what it reads, and what it costs.
+ * @throws what `fail` makes
+ */
+export function inferOp(op: Op, input: ValueInfo, fail: Fail): { info: ValueInfo; macs: number } {
   const expectKind = (...kinds: readonly ValueInfo['kind'][]) => {
     if (!kinds.includes(input.kind)) throw fail(`takes ${kinds.join(' or ')}, not ${input.kind}`);
   };

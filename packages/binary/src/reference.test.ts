@@ -10,7 +10,10 @@ import { runReference } from './reference.ts';
 /** Runs `ops` on `x` through a file, so that the tests see what an engine sees, and gives the last value. */
 function evaluate(shape: Shape, x: readonly number[], ops: readonly Op[], tensors: Record<string, Tensor>) {
   const outputs = [{ tensor: 'x', value: 0, dims: [1, shape.c, shape.h, shape.w] }];
-  const file = writeProgram({ input: { tensor: 'x', shape }, ops, outputs }, new Map(Object.entries(tensors)));
+  const file = writeProgram(
+    { input: { tensor: 'x', shape }, ops, outputs },
+    new Map(Object.entries(tensors)),
+  );
   const loaded = readProgram(file);
   return { y: runReference(loaded, Float32Array.from(x)).at(-1)!, shape: loaded.values.at(-1)!.shape };
 }
@@ -96,7 +99,12 @@ test('convBinary is the convolution of +-1 numbers with -1 as padding; pools of 
     );
     expect([...pooled.y]).toEqual(naivePool(expected, sums.shape, pool));
 
-    const ored = evaluate(shape, x, [bits.op, { kind: 'maxPool', input: 1, output: 2, window }], bits.tensors);
+    const ored = evaluate(
+      shape,
+      x,
+      [bits.op, { kind: 'maxPool', input: 1, output: 2, window }],
+      bits.tensors,
+    );
     expect([...ored.y]).toEqual(naivePool(x, shape, window).map((value) => (value + 1) / 2));
   });
 });
@@ -161,12 +169,10 @@ test('binarize compares with >=, or with <= where flip is set, for reals and sum
   const shape = { c: 4, h: 1, w: 3 };
   const x = [-1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1];
   const flip = tensor('uint8', [4], Uint8Array.of(0, 1, 0, 1));
-  const real = evaluate(
-    shape,
-    x,
-    [{ kind: 'binarize', input: 0, output: 1, threshold: 't', flip: 'f' }],
-    { t: floats(0, 0, Infinity, Infinity), f: flip },
-  );
+  const real = evaluate(shape, x, [{ kind: 'binarize', input: 0, output: 1, threshold: 't', flip: 'f' }], {
+    t: floats(0, 0, Infinity, Infinity),
+    f: flip,
+  });
   expect([...real.y]).toEqual([0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1]);
 
   // One weight of +1 per channel gives the sums -1, 1; thresholds are stored as int16 and read as int32.
@@ -180,7 +186,12 @@ test('binarize compares with >=, or with <= where flip is set, for reals and sum
       { kind: 'convBinary', input: 1, output: 2, window, weights: 'w', channels: 4 },
       { kind: 'binarize', input: 2, output: 3, threshold: 't', flip: 'f' },
     ],
-    { ...bits.tensors, w: bitStream([1, 1, 1, 1]), t: tensor('int16', [4], Int16Array.of(1, -1, 2, 1)), f: flip },
+    {
+      ...bits.tensors,
+      w: bitStream([1, 1, 1, 1]),
+      t: tensor('int16', [4], Int16Array.of(1, -1, 2, 1)),
+      f: flip,
+    },
   );
   expect([...sums.y]).toEqual([0, 1, 1, 0, 0, 0, 1, 1]);
 });

@@ -6,7 +6,12 @@ import type { Random } from '@tierwise/core';
 import type { Shape, Window } from '../src/program.ts';
 
 /** x padded with `value` on both sides: rows of each channel. */
-function padded(x: ArrayLike<number>, { c, h, w }: Shape, { padH, padW }: Window, value: number): number[][][] {
+function padded(
+  x: ArrayLike<number>,
+  { c, h, w }: Shape,
+  { padH, padW }: Window,
+  value: number,
+): number[][][] {
   return Array.from({ length: c }, (_, channel) =>
     Array.from({ length: h + 2 * padH }, (_, row) =>
       Array.from({ length: w + 2 * padW }, (_, column) => {

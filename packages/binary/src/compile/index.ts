@@ -1,1 +1,1 @@
-export {};
+export { type CompileOptions, compileBranch } from './branch.ts';

@@ -1,0 +1,200 @@
+import { fromFloat16, type Tensor, tensor, toFloat16 } from '@tierwise/core';
+import { bitBytes, packBits } from '../bits.ts';
+import { type Fail, inferOp } from '../infer.ts';
+import type { Op, Program, ProgramOutput, ValueInfo, Window } from '../program.ts';
+import { realThresholds, type Step, sumThresholds } from './chain.ts';
+
+/** Weights of a dense layer or convolution in ONNX order, the input's axes last. */
+export interface Weights {
+  readonly dims: readonly number[];
+  readonly values: Float64Array;
+}
+
+/**
+ * Writes a program operation by operation. Every method appends and gives the number of the new value; `fail`
+ * makes the error when an operation cannot take its input. Tensors are named by the value they help to make.
+ */
+export class Emitter {
+  readonly #input: Program['input'];
+  readonly #ops: Op[] = [];
+  readonly #values: ValueInfo[];
+  readonly #tensors = new Map<string, Tensor>();
+  /** Sums of value i lie in [-terms, terms]. */
+  readonly #terms = new Map<number, number>();
+
+  constructor(input: Program['input']) {
+    this.#input = input;
+    this.#values = [{ kind: 'real', shape: input.shape }];
+  }
+
+  info(value: number): ValueInfo {
+    return this.#values[value]!;
+  }
+
+  get #next(): number {
+    return this.#values.length;
+  }
+
+  #push(op: Op, fail: Fail): number {
+    this.#values.push(inferOp(op, this.info(op.input), fail).info);
+    this.#ops.push(op);
+    return op.output;
+  }
+
+  #keep(name: string, value: Tensor): string {
+    const key = `${this.#next}.${name}`;
+    this.#tensors.set(key, value);
+    return key;
+  }
+
+  #floats(name: string, dims: readonly number[], values: ArrayLike<number>): string {
+    return this.#keep(name, tensor('float32', dims, Float32Array.from(values)));
+  }
+
+  maxPool(input: number, window: Window, fail: Fail): number {
+    const value = this.#push({ kind: 'maxPool', input, output: this.#next, window }, fail);
+    const terms = this.#terms.get(input);
+    if (terms !== undefined) this.#terms.set(value, terms);
+    return value;
+  }
+
+  /** Weights that are all whole numbers of 16 bits are kept as such. */
+  convReal(input: number, window: Window, { dims, values }: Weights, fail: Fail): number {
+    const whole = Int16Array.from(values);
+    const exact = values.every((value, i) => value === whole[i]);
+    const weights = exact
+      ? this.#keep('weights', tensor('int16', dims, whole))
+      : this.#floats('weights', dims, values);
+    const channels = dims[0]!;
+    return this.#push({ kind: 'convReal', input, output: this.#next, window, weights, channels }, fail);
+  }
+
+  /** `values` are +1 and -1, [k, c, kernelH, kernelW]. */
+  convBinary(input: number, window: Window, { dims, values }: Weights, fail: Fail): number {
+    const [channels, c] = dims as readonly [number, number];
+    const area = window.kernelH * window.kernelW;
+    const channelsLast = values.map((_, i) => {
+      const [k, at] = [Math.floor(i / (c * area)), i % (c * area)];
+      return values[(k * c + (at % c)) * area + Math.floor(at / c)]!;
+    });
+    const weights = this.#bits(channelsLast);
+    return this.#sums(
+      { kind: 'convBinary', input, output: this.#next, window, weights, channels },
+      c * area,
+      fail,
+    );
+  }
+
+  /** `values` are +1 and -1, [n, features]. */
+  denseBinary(input: number, { dims, values }: Weights, fail: Fail): number {
+    const [channels, features] = dims as readonly [number, number];
+    const weights = this.#bits(values);
+    return this.#sums({ kind: 'denseBinary', input, output: this.#next, weights, channels }, features, fail);
+  }
+
+  #bits(values: Float64Array): string {
+    return this.#keep('weights', tensor('uint8', [bitBytes(values.length)], packBits(values)));
+  }
+
+  #sums(op: Op, terms: number, fail: Fail): number {
+    this.#terms.set(op.output, terms);
+    return this.#push(op, fail);
+  }
+
+  denseReal(input: number, { dims, values }: Weights, bias: ArrayLike<number>, fail: Fail): number {
+    const weights = this.#floats('weights', dims, values);
+    const biasName = this.#floats('bias', [bias.length], bias);
+    const channels = dims[0]!;
+    return this.#push(
+      { kind: 'denseReal', input, output: this.#next, weights, bias: biasName, channels },
+      fail,
+    );
+  }
+
+  /**
+   * Real numbers from a chain of steps over reals or sums: as few `affine` as hold it. Without steps a real value
+   * is given as it is.
+   */
+  affine(input: number, steps: readonly Step[], fail: Fail): number {
+    const { shape } = this.info(input);
+    let value = input;
+    const todo = [...steps];
+    while (todo.length > 0 || this.info(value).kind !== 'real') {
+      const take = <K extends Step['kind']>(wanted: K) =>
+        todo[0]?.kind === wanted ? (todo.shift() as Extract<Step, { kind: K }>) : undefined;
+      const scale = this.#floats(
+        'scale',
+        [shape.c],
+        take('mul')?.values ?? new Float32Array(shape.c).fill(1),
+      );
+      const bias = this.#floats('bias', [shape.c], take('add')?.values ?? new Float32Array(shape.c));
+      const relu = take('relu') !== undefined;
+      value = this.#push({ kind: 'affine', input: value, output: this.#next, scale, bias, relu }, fail);
+    }
+    return value;
+  }
+
+  /** Bits that say where the chain of `steps` over `input` is 0 or more. */
+  binarize(input: number, steps: readonly Step[], fail: Fail): number {
+    const { shape } = this.info(input);
+    const terms = this.#terms.get(input);
+    const { values, flip } =
+      terms === undefined ? realThresholds(steps, shape.c) : sumThresholds(steps, shape.c, terms);
+    const threshold =
+      terms === undefined
+        ? this.#floats('threshold', [shape.c], values)
+        : this.#keep('threshold', wholeNumbers(values));
+    const op: Op = { kind: 'binarize', input, output: this.#next, threshold };
+    if (!flip) return this.#push(op, fail);
+    return this.#push(
+      { ...op, flip: this.#keep('flip', tensor('uint8', [shape.c], Uint8Array.from(flip))) },
+      fail,
+    );
+  }
+
+  /**
+   * The program so far. With `halfPrecisionEnds` numbers that no threshold depends on are float16: what comes
+   * after the last `binarize`, and convolution weights that are not whole numbers.
+   */
+  finish(
+    outputs: readonly ProgramOutput[],
+    halfPrecisionEnds: boolean,
+  ): { program: Program; tensors: Map<string, Tensor> } {
+    const tensors = new Map(this.#tensors);
+    const lastBits = this.#ops.findLastIndex((op) => op.kind === 'binarize');
+    for (const [index, op] of this.#ops.entries()) {
+      const atEnd = lastBits >= 0 && index > lastBits;
+      const names =
+        op.kind === 'convReal'
+          ? [op.weights]
+          : op.kind === 'denseReal' && atEnd
+            ? [op.weights, op.bias]
+            : op.kind === 'affine' && atEnd
+              ? [op.scale, op.bias]
+              : [];
+      for (const name of halfPrecisionEnds ? names : []) tensors.set(name, halved(tensors.get(name)!));
+    }
+    return { program: { input: this.#input, ops: this.#ops, outputs }, tensors };
+  }
+}
+
+/** Thresholds of sums as int16, or as int32 when one does not fit. */
+function wholeNumbers(values: Float64Array): Tensor {
+  const short = values.every((value) => Math.abs(value) <= 32767);
+  return short
+    ? tensor('int16', [values.length], Int16Array.from(values))
+    : tensor('int32', [values.length], Int32Array.from(values));
+}
+
+/**
+ * A float32 tensor as float16, unless that would change some element by more than 2^-11 of the largest one, as
+ * happens when numbers are beyond float16's range or all below it. Other types stay.
+ */
+function halved(full: Tensor): Tensor {
+  if (!(full.data instanceof Float32Array)) return full;
+  const { data } = full;
+  const half = toFloat16(data);
+  const allowed = data.reduce((largest, x) => Math.max(largest, Math.abs(x)), 0) * 2 ** -11;
+  const close = fromFloat16(half).every((x, i) => Math.abs(x - data[i]!) <= allowed);
+  return close ? tensor('float16', full.dims, half) : full;
+}
