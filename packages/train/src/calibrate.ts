@@ -1,0 +1,31 @@
+import type { CodecPolicy } from '@tierwise/plan';
+
+/**
+ * The range that quantisation covers: from 0, since a ReLU ends the stem, to the 99.9th percentile of what `stems`
+ * holds (DynO-style packing, systems.md section 3 step 1). The few values above are clipped.
+ */
+export function calibrateRange(stems: Float32Array): { lo: number; hi: number } {
+  const sorted = stems.slice().sort();
+  const hi = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.999))]!;
+  return { lo: 0, hi: Math.fround(Math.max(hi, 1e-6)) };
+}
+
+/**
+ * The narrowest width whose main accuracy is within `tolerance` of that with raw float32 stems. `accuracy` measures
+ * the rest on stems that a codec has written and read; widths are tried from 1 bit up.
+ */
+export async function chooseCodec(
+  range: { lo: number; hi: number },
+  tolerance: number,
+  accuracy: (codec: CodecPolicy) => Promise<number>,
+): Promise<{ codec: CodecPolicy; tried: Record<string, number> }> {
+  const raw = await accuracy({ kind: 'raw' });
+  const tried: Record<string, number> = { raw };
+  for (const bits of [1, 2, 3, 4, 5, 6, 8] as const) {
+    const codec = { kind: 'packed', bits, ...range } as const;
+    const reached = await accuracy(codec);
+    tried[bits] = reached;
+    if (reached >= raw - tolerance) return { codec, tried };
+  }
+  return { codec: { kind: 'raw' }, tried };
+}

@@ -1,0 +1,234 @@
+import { binaryEngine } from '@tierwise/binary';
+import { argmax, normalizedEntropy, softmax, type Tensor, TierwiseError, tensor } from '@tierwise/core';
+import { extract, readOnnx, writeOnnx } from '@tierwise/graph';
+import { type OrtSession, openSession } from '@tierwise/ort';
+import type { CodecPolicy, LoadedSection, Manifest } from '@tierwise/plan';
+import { pack, unpack } from '@tierwise/wire';
+import type { Dataset } from './data/index.ts';
+
+/** What `tierwise eval` prints. Accuracies and rates are shares; bytes are those of the file. */
+export interface Evaluation {
+  readonly main: { readonly accuracy: number; readonly bytes: number };
+  readonly branch: { readonly accuracy: number; readonly bytes: number };
+  readonly composite: {
+    readonly accuracy: number;
+    readonly exitRate: number;
+    readonly threshold: number;
+    readonly codec: string;
+    /** Mean bytes of the packed stem over the samples that did not exit. */
+    readonly payloadBytes: number;
+  };
+  readonly test: { readonly data: string; readonly samples: number };
+}
+
+/** Per sample: what branch and rest say. Arrays are as long as the samples. */
+export interface Judged {
+  readonly entropies: Float64Array;
+  readonly branchRight: Uint8Array;
+  /** The rest on stems that went through the codec; only where it was asked for, else 0. */
+  readonly mainRight: Uint8Array;
+  readonly payloadBytes: Uint32Array;
+}
+
+export interface Progress {
+  readonly done: number;
+  readonly samples: number;
+}
+
+/** The parts of a composite, ready to be measured: the branch as deployed, the main network and its rest on onnxruntime. */
+export interface Measured extends AsyncDisposable {
+  /** Share of `data` that the whole main network gets right from the pixels. */
+  mainAccuracy(data: Dataset): Promise<number>;
+  /** Stems, float32 [samples, ...stem], and scores of the branch program, float32 [samples, classes]. */
+  branch(
+    data: Dataset,
+    onProgress?: (progress: Progress) => void,
+    signal?: AbortSignal,
+  ): Promise<{ stems: Float32Array; scores: Float32Array }>;
+  /** For each sample, whether the rest is right when its stem goes through `codec`, and the bytes that takes. */
+  rest(
+    data: Dataset,
+    stems: Float32Array,
+    codec: CodecPolicy,
+    wanted?: (sample: number) => boolean,
+  ): Promise<{ right: Uint8Array; payloadBytes: Uint32Array }>;
+}
+
+const batch = 200;
+
+/**
+ * Opens a composite for measuring. `ports` names its tensors as the manifest does.
+ * @throws TierwiseError MODEL_CORRUPT | PROGRAM_CORRUPT and what opening a session throws
+ */
+export async function openComposite(parts: {
+  model: Uint8Array;
+  branch: Uint8Array;
+  ports: Pick<Manifest, 'input' | 'stem'> & { main: string; branch: string };
+  threads: number;
+}): Promise<Measured> {
+  const { ports, threads } = parts;
+  const proto = readOnnx(parts.model, 'model.onnx');
+  const whole = await openSession(
+    writeOnnx(extract(proto, { inputs: [ports.input.tensor], outputs: [ports.main] })),
+    { threads },
+  );
+  const rest = await openSession(
+    writeOnnx(extract(proto, { inputs: [ports.stem.tensor], outputs: [ports.main] })),
+    { threads },
+  );
+  const program = await binaryEngine().load(parts.branch, {
+    id: 'branch',
+    place: 'device',
+    engine: 'binary',
+    artifact: '0'.repeat(64) as Manifest['branch']['artifact']['digest'],
+    model: 'branch',
+    inputs: [ports.input],
+    outputs: [ports.stem, { tensor: ports.branch, dims: [1, 1] }],
+  });
+  return measure(whole, rest, program, ports);
+}
+
+function measure(
+  whole: OrtSession,
+  rest: OrtSession,
+  program: LoadedSection,
+  ports: { input: Manifest['input']; stem: Manifest['stem']; main: string; branch: string },
+): Measured {
+  const inBatches = async (data: Dataset, step: (from: number, to: number) => Promise<void>) => {
+    for (let from = 0; from < data.samples; from += batch)
+      await step(from, Math.min(data.samples, from + batch));
+  };
+  return {
+    async mainAccuracy(data) {
+      let right = 0;
+      await inBatches(data, async (from, to) => {
+        const scores = (await whole.run(new Map([[ports.input.tensor, pixels(data, from, to)]]))).get(
+          ports.main,
+        )!;
+        right += hits(scores, data, from).reduce((a, b) => a + b, 0);
+      });
+      return right / data.samples;
+    },
+
+    async branch(data, onProgress, signal) {
+      const stemSize = ports.stem.dims.reduce((a, d) => a * d, 1);
+      const stems = new Float32Array(data.samples * stemSize);
+      const scores = new Float32Array(data.samples * data.classes.length);
+      await inBatches(data, async (from, to) => {
+        if (signal?.aborted) throw new TierwiseError('CANCELLED', 'measuring was cancelled');
+        const outputs = await program.run(new Map([[ports.input.tensor, pixels(data, from, to)]]));
+        stems.set(outputs.get(ports.stem.tensor)!.data as Float32Array, from * stemSize);
+        scores.set(outputs.get(ports.branch)!.data as Float32Array, from * data.classes.length);
+        onProgress?.({ done: to, samples: data.samples });
+        await new Promise(setImmediate);
+      });
+      return { stems, scores };
+    },
+
+    async rest(data, stems, codec, wanted = () => true) {
+      const size = stems.length / data.samples;
+      const right = new Uint8Array(data.samples);
+      const payloadBytes = new Uint32Array(data.samples);
+      const chosen = Array.from({ length: data.samples }, (_, i) => i).filter(wanted);
+      for (let at = 0; at < chosen.length; at += batch) {
+        const samples = chosen.slice(at, at + batch);
+        const delivered = new Float32Array(samples.length * size);
+        for (const [i, sample] of samples.entries()) {
+          const packed = pack(
+            tensor('float32', ports.stem.dims, stems.slice(sample * size, (sample + 1) * size)),
+            codec,
+          );
+          payloadBytes[sample] = packed.length;
+          delivered.set(unpack(packed).data, i * size);
+        }
+        const scores = (
+          await rest.run(
+            new Map([
+              [
+                ports.stem.tensor,
+                tensor('float32', [samples.length, ...ports.stem.dims.slice(1)], delivered),
+              ],
+            ]),
+          )
+        ).get(ports.main)!;
+        for (const [i, sample] of samples.entries())
+          right[sample] = Number(predicted(scores, i) === data.labels[sample]);
+      }
+      return { right, payloadBytes };
+    },
+
+    async [Symbol.asyncDispose]() {
+      await Promise.all([whole.dispose(), rest.dispose(), program.dispose()]);
+    },
+  };
+}
+
+function pixels(data: Dataset, from: number, to: number): Tensor<'float32'> {
+  const size = data.channels * data.height * data.width;
+  return tensor(
+    'float32',
+    [to - from, data.channels, data.height, data.width],
+    Float32Array.from(data.images.subarray(from * size, to * size)),
+  );
+}
+
+function predicted(scores: Tensor, row: number): number {
+  const classes = scores.dims[1]!;
+  return argmax((scores.data as Float32Array).subarray(row * classes, (row + 1) * classes));
+}
+
+function hits(scores: Tensor, data: Dataset, from: number): number[] {
+  return Array.from({ length: scores.dims[0]! }, (_, i) =>
+    Number(predicted(scores, i) === data.labels[from + i]),
+  );
+}
+
+/** Normalised entropy of each row of scores, and whether its largest is at the label. */
+export function judgeBranch(
+  scores: Float32Array,
+  data: Dataset,
+): { entropies: Float64Array; right: Uint8Array } {
+  const classes = data.classes.length;
+  const entropies = new Float64Array(data.samples);
+  const right = new Uint8Array(data.samples);
+  for (let i = 0; i < data.samples; i++) {
+    const row = scores.subarray(i * classes, (i + 1) * classes);
+    entropies[i] = normalizedEntropy(softmax(row));
+    right[i] = Number(argmax(row) === data.labels[i]);
+  }
+  return { entropies, right };
+}
+
+/**
+ * Measures a composite over every sample of `data` as it is deployed: pixels through the branch program, exits by
+ * the manifest's threshold, unsure stems through the manifest's codec and the rest.
+ */
+export async function evaluate(
+  composite: Measured,
+  manifest: Manifest,
+  data: Dataset,
+  options: { onProgress?: (progress: Progress) => void; signal?: AbortSignal } = {},
+): Promise<Evaluation> {
+  const mainAccuracy = await composite.mainAccuracy(data);
+  const { stems, scores } = await composite.branch(data, options.onProgress, options.signal);
+  const { entropies, right } = judgeBranch(scores, data);
+  const threshold = manifest.exit.kind === 'entropy' ? manifest.exit.threshold : 1.01;
+  const exits = (sample: number) => entropies[sample]! < threshold;
+  const finished = await composite.rest(data, stems, manifest.codec, (sample) => !exits(sample));
+  const sum = (values: ArrayLike<number>) => Array.from(values).reduce((a, b) => a + b, 0);
+  const exited = sum(Array.from(entropies, (_, i) => Number(exits(i))));
+  const compositeRight = sum(Array.from(entropies, (_, i) => (exits(i) ? right[i]! : finished.right[i]!)));
+  const { codec } = manifest;
+  return {
+    main: { accuracy: mainAccuracy, bytes: manifest.main.artifact.bytes },
+    branch: { accuracy: sum(right) / data.samples, bytes: manifest.branch.artifact.bytes },
+    composite: {
+      accuracy: compositeRight / data.samples,
+      exitRate: exited / data.samples,
+      threshold,
+      codec: codec.kind === 'raw' ? 'raw' : `${codec.bits}-bit`,
+      payloadBytes: exited === data.samples ? 0 : sum(finished.payloadBytes) / (data.samples - exited),
+    },
+    test: { data: data.name, samples: data.samples },
+  };
+}

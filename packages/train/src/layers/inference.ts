@@ -1,0 +1,171 @@
+import { fromFloat16, type Tensor, TierwiseError, tensor, toFloat16 } from '@tierwise/core';
+import type { GraphBuilder, Value } from '@tierwise/graph';
+import { type ConvOptions, type Feature, type Layers, windowed } from './layers.ts';
+import { batchNormEpsilon } from './training.ts';
+
+/** Trained values by name: parameters and running statistics of `TrainingLayers`. */
+export type Weights = ReadonlyMap<string, Float32Array>;
+
+/**
+ * Writes layers for inference, weights inside. Three things differ from training, none of them in meaning:
+ *
+ * 1. Batch norm is y = x * scale + bias, one Mul and one Add, with everything known before folded in.
+ * 2. Stem weights become whole numbers w = round(W / step), step = max |W| / limit per filter, where limit is
+ *    chosen so that 255 * taps * limit < 2^24. Sums over pixels 0..255 are then whole numbers that float32 holds
+ *    exactly, in any order of adding: every engine computes the same bits, and so does the sign after it. With 25
+ *    taps limit is 2,631, as fine as float16.
+ * 3. Binary weights are stored as int8 +-1 and their scale moves behind the pool.
+ *
+ * `half` rounds the last affine and dense layer of the branch to float16, which its file then stores without loss.
+ */
+export class InferenceLayers implements Layers {
+  readonly #b: GraphBuilder;
+  readonly #weights: Weights;
+  readonly #half: (name: string) => boolean;
+
+  constructor(builder: GraphBuilder, weights: Weights, half: (name: string) => boolean) {
+    this.#b = builder;
+    this.#weights = weights;
+    this.#half = half;
+  }
+
+  #get(name: string): Float32Array {
+    const values = this.#weights.get(name);
+    if (!values)
+      throw new TierwiseError('CHECKPOINT_INVALID', `the checkpoint has no ${name}`, { tensor: name });
+    return values;
+  }
+
+  #store(layer: string, name: string, dims: readonly number[], values: ArrayLike<number>): Value {
+    const data = Float32Array.from(values);
+    const kept = this.#half(layer) ? fromFloat16(toFloat16(data)) : data;
+    return this.#b.initializer(name, tensor('float32', dims, kept));
+  }
+
+  pixelConv(pixels: Feature, name: string, options: ConvOptions): Feature {
+    const dims = [options.filters, pixels.dims[1]!, options.kernel, options.kernel];
+    const W = this.#get(`${name}.weight`);
+    const taps = W.length / options.filters;
+    const limit = Math.floor((2 ** 24 - 1) / (255 * taps));
+    const whole = new Float32Array(W.length);
+    const scale = new Float64Array(options.filters);
+    for (let k = 0; k < options.filters; k++) {
+      const filter = W.subarray(k * taps, (k + 1) * taps);
+      const step = filter.reduce((max, w) => Math.max(max, Math.abs(w)), 1e-30) / limit;
+      for (let i = 0; i < taps; i++) whole[k * taps + i] = Math.round(filter[i]! / step);
+      scale[k] = step / 255;
+    }
+    const weight = this.#b.initializer(`${name}.weight`, tensor('float32', dims, whole));
+    return { ...this.#convolve(pixels, weight, options), scale };
+  }
+
+  conv(x: Feature, name: string, options: ConvOptions): Feature {
+    const dims = [options.filters, x.dims[1]!, options.kernel, options.kernel];
+    return this.#convolve(x, this.#store(name, `${name}.weight`, dims, this.#get(`${name}.weight`)), options);
+  }
+
+  #convolve(x: Feature, weight: Value, o: ConvOptions): Feature {
+    const [stride, pad] = [o.stride ?? 1, o.pad ?? 0];
+    const value = this.#b.op('Conv', [x.value, weight], {
+      kernel_shape: [o.kernel, o.kernel],
+      strides: [stride, stride],
+      pads: [pad, pad, pad, pad],
+    });
+    const side = (size: number) => windowed(size, o.kernel, stride, pad);
+    return { value, dims: [x.dims[0]!, o.filters, side(x.dims[2]!), side(x.dims[3]!)] };
+  }
+
+  dense(x: Feature, name: string, units: number): Feature {
+    const weight = this.#store(name, `${name}.weight`, [units, x.dims[1]!], this.#get(`${name}.weight`));
+    const bias = this.#store(name, `${name}.bias`, [units], this.#get(`${name}.bias`));
+    return { value: this.#b.gemm(x.value, weight, { transB: 1, c: bias }), dims: [x.dims[0]!, units] };
+  }
+
+  batchNorm(x: Feature, name: string): Feature {
+    const [gamma, beta, mean, variance] = ['gamma', 'beta', 'mean', 'variance'].map((part) =>
+      this.#get(`${name}.${part}`),
+    ) as [Float32Array, Float32Array, Float32Array, Float32Array];
+    const channels = gamma.length;
+    const scale = new Float64Array(channels);
+    const bias = new Float64Array(channels);
+    for (let c = 0; c < channels; c++) {
+      const s = gamma[c]! / Math.sqrt(variance[c]! + batchNormEpsilon);
+      scale[c] = s * (x.scale?.[c] ?? 1);
+      bias[c] = beta[c]! - mean[c]! * s;
+    }
+    const dims = [1, channels, ...x.dims.slice(2).map(() => 1)];
+    const y = this.#b.mul(x.value, this.#store(name, `${name}.scale`, dims, scale));
+    return { value: this.#b.add(y, this.#store(name, `${name}.bias`, dims, bias)), dims: x.dims };
+  }
+
+  relu(x: Feature): Feature {
+    return { ...x, value: this.#b.relu(x.value) };
+  }
+
+  maxPool(x: Feature, size: number): Feature {
+    const value = this.#b.op('MaxPool', [x.value], { kernel_shape: [size, size], strides: [size, size] });
+    const side = (dim: number) => windowed(dim, size, size, 0);
+    return { ...x, value, dims: [x.dims[0]!, x.dims[1]!, side(x.dims[2]!), side(x.dims[3]!)] };
+  }
+
+  flatten(x: Feature): Feature {
+    const [n, ...rest] = x.dims as [number, ...number[]];
+    return {
+      value: this.#b.op('Flatten', [x.value], { axis: 1 }),
+      dims: [n, rest.reduce((a, d) => a * d, 1)],
+    };
+  }
+
+  dropout(x: Feature): Feature {
+    return x;
+  }
+
+  sign(x: Feature): Feature {
+    return { value: this.#b.sign(x.value), dims: x.dims };
+  }
+
+  /** int8 signs of the latent weights as float, and alpha = mean |W| per filter. */
+  #binaryWeights(name: string, dims: readonly number[]): { signs: Value; scale: Float64Array } {
+    const latent = this.#get(`${name}.latent`);
+    const filters = dims[0]!;
+    const taps = latent.length / filters;
+    const signs: Tensor = tensor(
+      'int8',
+      dims,
+      Int8Array.from(latent, (w) => (w >= 0 ? 1 : -1)),
+    );
+    const scale = Float64Array.from(
+      { length: filters },
+      (_, k) => latent.subarray(k * taps, (k + 1) * taps).reduce((sum, w) => sum + Math.abs(w), 0) / taps,
+    );
+    return { signs: this.#b.op('Cast', [this.#b.initializer(`${name}.signs`, signs)], { to: 1 }), scale };
+  }
+
+  binaryConv(x: Feature, name: string, options: ConvOptions): Feature {
+    const b = this.#b;
+    const pad = options.pad ?? 0;
+    const { signs, scale } = this.#binaryWeights(name, [
+      options.filters,
+      x.dims[1]!,
+      options.kernel,
+      options.kernel,
+    ]);
+    const value =
+      pad === 0 ? x.value : b.op('Pad', [x.value, b.ints(0, 0, pad, pad, 0, 0, pad, pad), b.scalar(-1)]);
+    const padded = { value, dims: [x.dims[0]!, x.dims[1]!, x.dims[2]! + 2 * pad, x.dims[3]! + 2 * pad] };
+    return { ...this.#convolve(padded, signs, { ...options, pad: 0 }), scale };
+  }
+
+  binaryDense(x: Feature, name: string, units: number): Feature {
+    const { signs, scale } = this.#binaryWeights(name, [units, x.dims[1]!]);
+    return {
+      value: this.#b.gemm(x.value, signs, { transB: 1 }),
+      dims: [x.dims[0]!, units],
+      scale,
+    };
+  }
+
+  mark(x: Feature, name: string): Feature {
+    return { ...x, value: this.#b.op('Identity', [x.value], {}, name) };
+  }
+}

@@ -1,0 +1,61 @@
+import type { Value } from '@tierwise/graph';
+
+/**
+ * A tensor on its way through a network that is being written as a graph.
+ *
+ * A positive multiplier per channel may still be pending: the scale of a binary convolution, or of a stem whose
+ * weights are whole numbers. Max pooling commutes with it and batch norm absorbs it, so the sums stay exact
+ * integers up to there. In training it is `factor`, a tensor [1, c, 1, 1] or [1, c]; in inference its numbers are
+ * known: `scale`, one for each channel.
+ */
+export interface Feature {
+  readonly value: Value;
+  /** [n, c, h, w] or [n, c]; n is 0 where the batch size is left open. */
+  readonly dims: readonly number[];
+  readonly factor?: Value;
+  readonly scale?: Float64Array;
+}
+
+export interface ConvOptions {
+  readonly filters: number;
+  readonly kernel: number;
+  readonly stride?: number;
+  readonly pad?: number;
+}
+
+/**
+ * The layers that networks are written in. A network is one function over this interface; training and
+ * inference are two implementations of it, so that both always describe the same network.
+ */
+export interface Layers {
+  /** First convolution, on pixels 0..255. Without bias: batch norm follows. */
+  pixelConv(pixels: Feature, name: string, options: ConvOptions): Feature;
+  conv(x: Feature, name: string, options: ConvOptions): Feature;
+  dense(x: Feature, name: string, units: number): Feature;
+  /** gamma is kept >= 0.01, so that batch norm never turns an order around (max pool and sign commute with it). */
+  batchNorm(x: Feature, name: string): Feature;
+  relu(x: Feature): Feature;
+  /** Square window, stride equal to its size. */
+  maxPool(x: Feature, size: number): Feature;
+  flatten(x: Feature): Feature;
+  dropout(x: Feature, name: string, rate: number): Feature;
+  /** +1 where x >= 0, else -1. */
+  sign(x: Feature): Feature;
+  /** Convolution of +-1 activations with the signs of latent weights; padding is -1; scale alpha = mean |W| per filter. */
+  binaryConv(x: Feature, name: string, options: ConvOptions): Feature;
+  binaryDense(x: Feature, name: string, units: number): Feature;
+  /** Gives a tensor of the graph a name by which it can be cut or asked for. */
+  mark(x: Feature, name: string): Feature;
+}
+
+/** What every composite has: the tensor at the cut and the two scores. */
+export interface Composite {
+  readonly stem: Feature;
+  readonly main: Feature;
+  readonly branch: Feature;
+}
+
+/** Size of one side after a window has passed over it. */
+export function windowed(size: number, kernel: number, stride: number, pad: number): number {
+  return Math.floor((size + 2 * pad - kernel) / stride) + 1;
+}

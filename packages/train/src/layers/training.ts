@@ -1,0 +1,163 @@
+import type { Random } from '@tierwise/core';
+import type { GraphBuilder, Value } from '@tierwise/graph';
+import { type ConvOptions, type Feature, type Layers, windowed } from './layers.ts';
+
+/**
+ * How a parameter is treated by the optimiser.
+ * weight: real, decays. plain: biases and batch-norm shifts, no decay. gamma: kept >= 0.01.
+ * latent: real weights behind a sign, kept in [-1, 1].
+ */
+export type ParameterKind = 'weight' | 'plain' | 'gamma' | 'latent';
+
+export interface Parameter {
+  readonly name: string;
+  readonly kind: ParameterKind;
+  readonly dims: readonly number[];
+  /** Starting values, drawn from the parameter's own stream. */
+  init(random: Random): Float32Array<ArrayBuffer>;
+}
+
+/** A running average kept beside the parameters: value' = 0.9 value + 0.1 batch. */
+export interface Statistic {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly start: number;
+  /** Tensor of the graph that holds the batch's value. */
+  readonly batch: Value;
+}
+
+/** A dropout mask that the trainer draws for each step: 0, or 1 / (1 - rate). */
+export interface Mask {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly rate: number;
+}
+
+export const batchNormEpsilon = 1e-5;
+
+const constant = (value: number) => (length: number) => new Float32Array(length).fill(value);
+
+/** Writes layers for training: parameters are graph inputs, batch norm uses the batch, dropout a drawn mask. */
+export class TrainingLayers implements Layers {
+  readonly parameters: Parameter[] = [];
+  readonly statistics: Statistic[] = [];
+  readonly masks: Mask[] = [];
+  readonly #b: GraphBuilder;
+
+  constructor(builder: GraphBuilder) {
+    this.#b = builder;
+  }
+
+  #parameter(
+    name: string,
+    kind: ParameterKind,
+    dims: readonly number[],
+    init: (length: number, random: Random) => Float32Array<ArrayBuffer>,
+  ): Value {
+    const length = dims.reduce((a, d) => a * d, 1);
+    this.parameters.push({ name, kind, dims, init: (random) => init(length, random) });
+    return this.#b.input(name, 'float32', dims);
+  }
+
+  /** He et al. 2015: normal with variance 2 / fan-in, which keeps the scale of ReLU networks. */
+  #weight(name: string, dims: readonly number[], kind: 'weight' | 'latent'): Value {
+    const fanIn = dims.slice(1).reduce((a, d) => a * d, 1);
+    return this.#parameter(name, kind, dims, (length, random) =>
+      Float32Array.from({ length }, () => random.normal() * Math.sqrt(2 / fanIn)),
+    );
+  }
+
+  pixelConv(pixels: Feature, name: string, options: ConvOptions): Feature {
+    return this.conv({ ...pixels, value: this.#b.mul(pixels.value, this.#b.scalar(1 / 255)) }, name, options);
+  }
+
+  conv(x: Feature, name: string, options: ConvOptions): Feature {
+    return this.#convolve(x, this.#weight(`${name}.weight`, this.#convDims(x, options), 'weight'), options);
+  }
+
+  #convDims(x: Feature, o: ConvOptions): number[] {
+    return [o.filters, x.dims[1]!, o.kernel, o.kernel];
+  }
+
+  #convolve(x: Feature, weight: Value, o: ConvOptions): Feature {
+    const [stride, pad] = [o.stride ?? 1, o.pad ?? 0];
+    const value = this.#b.op('Conv', [x.value, weight], {
+      kernel_shape: [o.kernel, o.kernel],
+      strides: [stride, stride],
+      pads: [pad, pad, pad, pad],
+    });
+    const side = (size: number) => windowed(size, o.kernel, stride, pad);
+    return { value, dims: [x.dims[0]!, o.filters, side(x.dims[2]!), side(x.dims[3]!)] };
+  }
+
+  dense(x: Feature, name: string, units: number): Feature {
+    const weight = this.#weight(`${name}.weight`, [units, x.dims[1]!], 'weight');
+    const bias = this.#parameter(`${name}.bias`, 'plain', [units], constant(0));
+    return { value: this.#b.gemm(x.value, weight, { transB: 1, c: bias }), dims: [x.dims[0]!, units] };
+  }
+
+  batchNorm(x: Feature, name: string): Feature {
+    const b = this.#b;
+    const channels = x.dims[1]!;
+    const value = x.factor === undefined ? x.value : b.mul(x.value, x.factor);
+    const gamma = this.#parameter(`${name}.gamma`, 'gamma', [channels], constant(1));
+    const beta = this.#parameter(`${name}.beta`, 'plain', [channels], constant(0));
+    // onnxruntime overwrites the running inputs in training mode, so they are two tensors that nobody else reads.
+    const running = [b.sub(gamma, gamma), b.sub(beta, beta)];
+    const [y, mean, variance] = b.opN('BatchNormalization', [value, gamma, beta, ...running], 3, {
+      training_mode: 1,
+      momentum: { float: 0 },
+      epsilon: { float: batchNormEpsilon },
+    });
+    this.statistics.push({ name: `${name}.mean`, dims: [channels], start: 0, batch: mean! });
+    this.statistics.push({ name: `${name}.variance`, dims: [channels], start: 1, batch: variance! });
+    return { value: y!, dims: x.dims };
+  }
+
+  relu(x: Feature): Feature {
+    return { ...x, value: this.#b.relu(x.value) };
+  }
+
+  maxPool(x: Feature, size: number): Feature {
+    const value = this.#b.op('MaxPool', [x.value], { kernel_shape: [size, size], strides: [size, size] });
+    const side = (dim: number) => windowed(dim, size, size, 0);
+    return { ...x, value, dims: [x.dims[0]!, x.dims[1]!, side(x.dims[2]!), side(x.dims[3]!)] };
+  }
+
+  flatten(x: Feature): Feature {
+    const [n, ...rest] = x.dims as [number, ...number[]];
+    const dims = [n, rest.reduce((a, d) => a * d, 1)];
+    return { value: this.#b.reshape(x.value, dims), dims };
+  }
+
+  dropout(x: Feature, name: string, rate: number): Feature {
+    this.masks.push({ name, dims: x.dims, rate });
+    return { ...x, value: this.#b.mul(x.value, this.#b.input(name, 'float32', x.dims)) };
+  }
+
+  sign(x: Feature): Feature {
+    return { value: this.#b.sign(x.value), dims: x.dims };
+  }
+
+  binaryConv(x: Feature, name: string, options: ConvOptions): Feature {
+    const b = this.#b;
+    const pad = options.pad ?? 0;
+    const latent = this.#weight(`${name}.latent`, this.#convDims(x, options), 'latent');
+    const value =
+      pad === 0 ? x.value : b.op('Pad', [x.value, b.ints(0, 0, pad, pad, 0, 0, pad, pad), b.scalar(-1)]);
+    const padded = { value, dims: [x.dims[0]!, x.dims[1]!, x.dims[2]! + 2 * pad, x.dims[3]! + 2 * pad] };
+    const sums = this.#convolve(padded, b.sign(latent), { ...options, pad: 0 });
+    return { ...sums, factor: b.reshape(b.mean(b.abs(latent), [1, 2, 3]), [1, options.filters, 1, 1]) };
+  }
+
+  binaryDense(x: Feature, name: string, units: number): Feature {
+    const b = this.#b;
+    const latent = this.#weight(`${name}.latent`, [units, x.dims[1]!], 'latent');
+    const value = b.gemm(x.value, b.sign(latent), { transB: 1 });
+    return { value, dims: [x.dims[0]!, units], factor: b.reshape(b.mean(b.abs(latent), [1]), [1, units]) };
+  }
+
+  mark(x: Feature): Feature {
+    return x;
+  }
+}

@@ -1,0 +1,171 @@
+import { compileBranch } from '@tierwise/binary/compile';
+import { sha256Hex, TierwiseError } from '@tierwise/core';
+import { extract, type ModelProto, summarize, writeOnnx } from '@tierwise/graph';
+import { type Artifact, type Manifest, parseManifest } from '@tierwise/plan';
+import { holdBack } from './batches.ts';
+import { calibrateRange, chooseCodec } from './calibrate.ts';
+import type { TrainingSettings } from './checkpoint.ts';
+import type { Dataset } from './data/index.ts';
+import {
+  type Evaluation,
+  evaluate,
+  judgeBranch,
+  type Measured,
+  openComposite,
+  type Progress,
+} from './evaluate.ts';
+import { exportComposite, ports } from './export.ts';
+import type { Weights } from './layers/inference.ts';
+import { findNetwork } from './networks/index.ts';
+import { chooseThreshold, type ThresholdChoice } from './threshold.ts';
+
+/** The files of a composite, not yet written. */
+export interface CompositeFiles {
+  readonly manifest: Manifest;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly evaluation: Evaluation;
+}
+
+export interface MakeOptions {
+  readonly name: string;
+  readonly settings: TrainingSettings;
+  readonly weights: Weights;
+  readonly train: Dataset;
+  readonly test: Dataset;
+  /** How far below the best the composite may be on the held-back samples, a share; e.g. 0.0003. */
+  readonly tolerance: number;
+  readonly threads: number;
+  readonly onProgress?: (stage: string, progress: Progress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** The samples `indices` of `data` as a data set of their own. */
+export function subset(data: Dataset, indices: Uint32Array): Dataset {
+  const size = data.channels * data.height * data.width;
+  const images = new Uint8Array(indices.length * size);
+  for (const [i, index] of indices.entries())
+    images.set(data.images.subarray(index * size, (index + 1) * size), i * size);
+  return {
+    ...data,
+    images,
+    labels: Uint8Array.from(indices, (index) => data.labels[index]!),
+    samples: indices.length,
+  };
+}
+
+/**
+ * Turns trained weights into a composite: exports the graph, compiles the branch, and chooses codec and threshold
+ * on the training samples that were held back. The test set is looked at once, at the end, to report.
+ */
+export async function makeComposite(options: MakeOptions): Promise<CompositeFiles> {
+  const { settings, train, test, tolerance } = options;
+  const network = findNetwork(settings.network);
+  const classes = train.classes.length;
+  const { model, stemDims } = exportComposite(network, options.weights, classes, { halfPrecision: true });
+  const branch = compileBranch(model, {
+    input: ports.input,
+    outputs: [ports.stem, ports.branch],
+    halfPrecisionEnds: true,
+  });
+  const modelBytes = writeOnnx(model);
+  const inputDims = [1, network.input.channels, network.input.height, network.input.width];
+  const input = { tensor: ports.input, dims: inputDims };
+  const stem = { tensor: ports.stem, dims: [...stemDims] };
+  await using composite = await openComposite({
+    model: modelBytes,
+    branch,
+    ports: { input, stem, main: ports.main, branch: ports.branch },
+    threads: options.threads,
+  });
+
+  const held = subset(train, holdBack(train.samples, settings.holdout, settings.seed).held);
+  const { codec, choice, tried } = await decide(composite, held, tolerance, options);
+  const artifact = async (file: string, bytes: Uint8Array, engine: Artifact['engine']) => ({
+    file,
+    digest: await sha256Hex(bytes),
+    bytes: bytes.byteLength,
+    engine,
+  });
+  const files = new Map([
+    ['branch.safetensors', branch],
+    ['model.onnx', modelBytes],
+  ]);
+  const draft = {
+    format: 'tierwise/1',
+    name: options.name,
+    labels: [...train.classes],
+    preprocess: {
+      channels: network.input.channels,
+      height: network.input.height,
+      width: network.input.width,
+      scale: 1,
+      mean: [0],
+      std: [1],
+    },
+    input,
+    stem,
+    branch: {
+      artifact: await artifact('branch.safetensors', branch, 'binary'),
+      scores: { tensor: ports.branch, dims: [1, classes] },
+    },
+    main: {
+      artifact: await artifact('model.onnx', modelBytes, 'onnx'),
+      scores: { tensor: ports.main, dims: [1, classes] },
+    },
+    codec,
+    exit: { kind: 'entropy', threshold: choice.threshold },
+    flops: flopsOf(model),
+  };
+  const evaluation = await evaluate(composite, parseManifest(draft), test, {
+    onProgress: (p) => options.onProgress?.('test', p),
+    ...(options.signal ? { signal: options.signal } : {}),
+  });
+  const manifest = parseManifest({
+    ...draft,
+    measured: {
+      data: test.name,
+      samples: test.samples,
+      mainAccuracy: evaluation.main.accuracy,
+      branchAccuracy: evaluation.branch.accuracy,
+      compositeAccuracy: evaluation.composite.accuracy,
+      exitRate: evaluation.composite.exitRate,
+    },
+    provenance: {
+      settings,
+      heldBack: { samples: held.samples, tolerance, ...choice, mainAccuracyByBits: tried },
+    },
+  });
+  return { manifest, files, evaluation };
+}
+
+async function decide(composite: Measured, held: Dataset, tolerance: number, options: MakeOptions) {
+  const { stems, scores } = await composite.branch(
+    held,
+    (p) => options.onProgress?.('held back', p),
+    options.signal,
+  );
+  const { entropies, right } = judgeBranch(scores, held);
+  const { codec, tried } = await chooseCodec(calibrateRange(stems), 2 * tolerance, async (candidate) => {
+    const { right: mainRight } = await composite.rest(held, stems, candidate);
+    return mainRight.reduce((a, b) => a + b, 0) / held.samples;
+  });
+  const { right: mainRight } = await composite.rest(held, stems, codec);
+  const samples = Array.from(entropies, (entropy, i) => ({
+    entropy,
+    branchRight: right[i] === 1,
+    mainRight: mainRight[i] === 1,
+  }));
+  const choice: ThresholdChoice = chooseThreshold(samples, tolerance);
+  if (!(choice.threshold >= 0)) throw new TierwiseError('INTERNAL', 'internal: no threshold was found');
+  return { codec, choice, tried };
+}
+
+function flopsOf(model: ModelProto): Manifest['flops'] {
+  const flops = (inputs: string[], outputs: string[]) =>
+    summarize(extract(model, { inputs, outputs })).totals.flops;
+  return {
+    stem: flops([ports.input], [ports.stem]),
+    branch: flops([ports.stem], [ports.branch]),
+    rest: flops([ports.stem], [ports.main]),
+  };
+}

@@ -1,0 +1,20 @@
+import { TierwiseError } from '@tierwise/core';
+import { lenet } from './lenet.ts';
+import type { Network } from './network.ts';
+
+export type { Network } from './network.ts';
+
+/** Networks by the name that `tierwise train --network` takes. */
+export const networks: Readonly<Record<string, Network>> = { lenet };
+
+/** @throws TierwiseError USAGE for a name that is not there */
+export function findNetwork(name: string): Network {
+  const network = Object.hasOwn(networks, name) ? networks[name] : undefined;
+  if (!network)
+    throw new TierwiseError(
+      'USAGE',
+      `there is no network "${name}"; there are: ${Object.keys(networks).join(', ')}`,
+      { name },
+    );
+  return network;
+}
