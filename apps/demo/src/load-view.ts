@@ -1,0 +1,59 @@
+/** What is said while the network loads and when it cannot be loaded; both stand where the answer will be. */
+import type { TierwiseError } from '@tierwise/core';
+import type { Progress } from '@tierwise/device';
+import { byId } from './dom.ts';
+import { formatBytes } from './format.ts';
+
+export interface LoadView {
+  loading(): void;
+  progress(progress: Progress): void;
+  loaded(): void;
+  /** Shows the error card; `retry` is called when its button is pressed. */
+  failed(error: TierwiseError, retry: () => void): void;
+}
+
+/** `Loading: 12.3 of 61.7 kB (branch.safetensors)`. */
+export function progressText({ file, loadedBytes, totalBytes }: Progress): string {
+  return `Loading: ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)} (${file})`;
+}
+
+export function createLoadView(): LoadView {
+  const parts = {
+    body: byId('result-body', HTMLElement),
+    loading: byId('loading', HTMLElement),
+    failure: byId('failure', HTMLElement),
+  };
+  const text = byId('loading-text', HTMLElement);
+  const bar = byId('loading-bar', HTMLProgressElement);
+  const message = byId('failure-message', HTMLElement);
+  const remedy = byId('failure-remedy', HTMLElement);
+  const code = byId('failure-code', HTMLElement);
+  const button = byId('failure-retry', HTMLButtonElement);
+
+  const only = (part: keyof typeof parts): void => {
+    for (const [name, element] of Object.entries(parts)) element.hidden = name !== part;
+  };
+
+  return {
+    loading() {
+      only('loading');
+      text.textContent = 'Loading the network';
+      bar.removeAttribute('value');
+    },
+    progress(progress) {
+      text.textContent = progressText(progress);
+      bar.max = Math.max(1, progress.totalBytes);
+      bar.value = progress.loadedBytes;
+    },
+    loaded() {
+      only('body');
+    },
+    failed(error, retry) {
+      only('failure');
+      message.textContent = error.message;
+      remedy.textContent = error.remedy;
+      code.textContent = error.code;
+      button.onclick = retry;
+    },
+  };
+}

@@ -1,0 +1,62 @@
+/** The choice of who does the work. */
+import { toTierwiseError } from '@tierwise/core';
+import type { Composite, Progress } from '@tierwise/device';
+import type { StrategyName } from '@tierwise/plan';
+import { byId } from './dom.ts';
+import { formatBytes } from './format.ts';
+import { progressText } from './load-view.ts';
+
+export interface StrategyView {
+  /** Offers the choice for `composite`; until then it is closed. */
+  setComposite(composite: Composite): void;
+}
+
+/** `onChange` is called when another Plan is in force. */
+export function createStrategyView(onChange: () => void): StrategyView {
+  const group = byId('strategies', HTMLFieldSetElement);
+  const status = byId('strategy-status', HTMLElement);
+  const note = byId('device-only-note', HTMLElement);
+  const choices = [...group.querySelectorAll('input')];
+  let composite: Composite | undefined;
+
+  const showPlan = (): void => {
+    for (const choice of choices) choice.checked = choice.value === composite?.plan.strategy;
+  };
+
+  const choose = async (strategy: StrategyName): Promise<void> => {
+    if (composite === undefined) return;
+    group.disabled = true;
+    status.textContent = 'Preparing…';
+    try {
+      const onProgress = (progress: Progress): void => {
+        status.textContent = progressText(progress);
+      };
+      await composite.use(strategy, { onProgress });
+      status.textContent = '';
+    } catch (thrown) {
+      const { code, message, remedy } = toTierwiseError(thrown);
+      status.textContent = `${code}: ${message}. ${remedy}`;
+    } finally {
+      // After a failure the Plan before it is still in force.
+      showPlan();
+      group.disabled = false;
+    }
+    onChange();
+  };
+
+  group.disabled = true;
+  for (const choice of choices) {
+    choice.addEventListener('change', () => {
+      if (choice.checked) void choose(choice.value as StrategyName);
+    });
+  }
+  return {
+    setComposite(loaded) {
+      composite = loaded;
+      const bytes = formatBytes(loaded.manifest.main.artifact.bytes);
+      note.textContent = `The whole network (${bytes}) runs here, once it and a runtime have been downloaded.`;
+      group.disabled = false;
+      showPlan();
+    },
+  };
+}
