@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { isTierwiseError, type TierwiseError } from './errors.ts';
@@ -56,6 +57,29 @@ test('the example of the format is read', () => {
   const { tensors, metadata } = readSafetensors(bytes);
   expect(metadata).toEqual({ format: 'pt' });
   expect(tensors.get('w')).toEqual(tensor('float32', [2], Float32Array.of(0, -1.5)));
+});
+
+test("a file of the publisher's own writer is read, every type of it", () => {
+  // Made by safetensors 0.8.0 (Python), which also reads what we write of it.
+  const bytes = readFileSync(new URL('../test/golden/published.safetensors', import.meta.url));
+  const { tensors, metadata } = readSafetensors(bytes);
+  expect(metadata).toEqual({ made: 'by safetensors 0.8.0', é: 'ü' });
+  expect(Object.fromEntries(tensors)).toEqual({
+    F32: tensor('float32', [1, 2], Float32Array.of(1.5, -2)),
+    F64: tensor('float64', [1], Float64Array.of(0.1)),
+    F16: tensor('float16', [3], Uint16Array.of(0x3c00, 0xb800, 0x7bff)),
+    I8: tensor('int8', [3], Int8Array.of(-1, 2, 3)),
+    U8: tensor('uint8', [1], Uint8Array.of(255)),
+    I16: tensor('int16', [1], Int16Array.of(-2)),
+    U16: tensor('uint16', [1], Uint16Array.of(65535)),
+    I32: tensor('int32', [1], Int32Array.of(-3)),
+    U32: tensor('uint32', [1], Uint32Array.of(4294967295)),
+    I64: tensor('int64', [1], BigInt64Array.of(-4n)),
+    U64: tensor('uint64', [1], BigUint64Array.of(5n)),
+    BOOL: tensor('bool', [3], Uint8Array.of(1, 0, 1)),
+    scalar: tensor('float32', [], Float32Array.of(7)),
+    empty: tensor('float32', [0, 3], new Float32Array(0)),
+  });
 });
 
 test('what is written is read again, from any offset, and is the same bytes for any order', () => {
