@@ -12,6 +12,8 @@ export interface Policies {
   readonly threshold?: number | undefined;
   /** Codec of every link that leaves this place. */
   readonly codec?: CodecPolicy | undefined;
+  /** How long the transport may take, ms; its own default when undefined. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** The place that executes. */
@@ -161,6 +163,7 @@ async function finishElsewhere(
       plan: plan.id,
       tensors,
       signal,
+      timeoutMs: policies.timeoutMs,
       onSent: () => {
         sent = describe(inputs, tensors);
       },

@@ -9,6 +9,8 @@ export interface TransportRequest {
   /** Packed tensors by name: UINT8 of rank 1, as `pack` of @tierwise/wire writes them. */
   readonly tensors: ReadonlyMap<string, Tensor<'uint8'>>;
   readonly signal?: AbortSignal | undefined;
+  /** Time until the request fails with TIMEOUT, ms; the transport's own default when undefined. */
+  readonly timeoutMs?: number | undefined;
   /** To be called when the bytes are handed to the network; a request that fails before never left. */
   readonly onSent: () => void;
 }

@@ -1,0 +1,58 @@
+import { binaryEngine } from '@tierwise/binary';
+import { TierwiseError } from '@tierwise/core';
+import type { CompositeEvents, Load, LoadOptions, SocketConstructor } from './api.ts';
+import { fetchManifest, type Located, resolve } from './bundle.ts';
+import { createComposite } from './composite.ts';
+import { createEvents } from './events.ts';
+import { openLink } from './link.ts';
+import { createPlanner } from './planner.ts';
+
+export const load: Load = async (url, options = {}) => {
+  const { signal, onProgress, strategy = 'lcdnn', engines = [], rawInputMayLeave = false } = options;
+  const fetch = options.fetch ?? globalThis.fetch;
+  const located = await fetchManifest(url, { fetch, signal });
+  const events = createEvents<CompositeEvents>();
+  const stream = streamUrl(located, options.edge ?? true);
+  const link =
+    stream &&
+    openLink({
+      url: stream.href,
+      WebSocket: options.WebSocket ?? pageWebSocket(),
+      random: options.random ?? Math.random,
+      onState: (state) => events.emit('edge', state),
+    });
+  const planner = createPlanner({
+    located,
+    fetch,
+    rawInputMayLeave,
+    engines: [binaryEngine(), ...engines],
+    send: link?.send,
+  });
+  try {
+    const plan = await planner.make(strategy, { signal, onProgress });
+    return createComposite(plan, { manifest: located.manifest, planner, link, events });
+  } catch (error) {
+    link?.close();
+    await planner.dispose();
+    throw error;
+  }
+};
+
+/** Address of the edge's WebSocket, or undefined when the bundle names none or the page wants none. */
+function streamUrl({ manifest, url }: Located, edge: NonNullable<LoadOptions['edge']>): URL | undefined {
+  const address = typeof edge === 'string' ? edge : edge ? manifest.served?.stream : undefined;
+  if (address === undefined) return undefined;
+  const stream = resolve(address, url);
+  stream.protocol = stream.protocol.replace(/^http/, 'ws');
+  stream.hash = '';
+  if (/^wss?:$/.test(stream.protocol)) return stream;
+  throw new TierwiseError('REQUEST_INVALID', `the edge's address "${address}" is neither http(s) nor ws(s)`);
+}
+
+function pageWebSocket(): SocketConstructor {
+  if (typeof WebSocket !== 'undefined') return WebSocket;
+  throw new TierwiseError(
+    'REQUEST_INVALID',
+    'there is no WebSocket here: give one in the options, or `edge: false` to go without an edge',
+  );
+}

@@ -1,0 +1,71 @@
+import { TierwiseError } from '@tierwise/core';
+import type { Picture, RawPixels } from './api.ts';
+
+/**
+ * The picture's pixels. Raw pixels and ImageData are taken as they are; everything else is drawn at its own size
+ * on a canvas and read back, RGBA.
+ * @throws TierwiseError IMAGE_INVALID when it is no picture, not loaded yet, or from another site
+ */
+export function toPixels(picture: Picture): RawPixels {
+  if (isRaw(picture)) return picture;
+  const { width, height } = sizeOf(picture);
+  if (!(width > 0 && height > 0)) {
+    throw new TierwiseError(
+      'IMAGE_INVALID',
+      `the picture has no pixels (${width} x ${height}): is it loaded?`,
+      {
+        width,
+        height,
+      },
+    );
+  }
+  const context = drawingContext(width, height);
+  try {
+    context.drawImage(picture as CanvasImageSource, 0, 0, width, height);
+    return context.getImageData(0, 0, width, height);
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new TierwiseError('IMAGE_INVALID', `the picture cannot be read: ${message}`, {}, { cause });
+  }
+}
+
+function isRaw(picture: Picture): picture is RawPixels {
+  return (
+    typeof picture === 'object' &&
+    picture !== null &&
+    'data' in picture &&
+    (picture.data instanceof Uint8Array || picture.data instanceof Uint8ClampedArray)
+  );
+}
+
+/** Width and height of what the picture shows, not of the box it is laid out in. */
+function sizeOf(picture: Exclude<Picture, RawPixels>): { width: number; height: number } {
+  if (typeof picture === 'object' && picture !== null) {
+    if ('naturalWidth' in picture) return { width: picture.naturalWidth, height: picture.naturalHeight };
+    if ('videoWidth' in picture) return { width: picture.videoWidth, height: picture.videoHeight };
+    if (!('data' in picture) && 'width' in picture) return picture;
+  }
+  throw new TierwiseError(
+    'IMAGE_INVALID',
+    'a picture is ImageData, {data, width, height} of bytes, a canvas, an ImageBitmap, an image or a video',
+  );
+}
+
+function drawingContext(
+  width: number,
+  height: number,
+): CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D {
+  const options: CanvasRenderingContext2DSettings = { willReadFrequently: true };
+  if (typeof OffscreenCanvas !== 'undefined') {
+    const context = new OffscreenCanvas(width, height).getContext('2d', options);
+    if (context !== null) return context;
+  }
+  if (typeof document !== 'undefined') {
+    const canvas = document.createElement('canvas');
+    canvas.width = width;
+    canvas.height = height;
+    const context = canvas.getContext('2d', options);
+    if (context !== null) return context;
+  }
+  throw new TierwiseError('IMAGE_INVALID', 'there is no canvas here: give {data, width, height}');
+}

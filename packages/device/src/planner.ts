@@ -1,0 +1,113 @@
+import { TierwiseError } from '@tierwise/core';
+import {
+  type Context,
+  type Digest,
+  type Engine,
+  type Plan,
+  type Profile,
+  type StrategyName,
+  strategies,
+} from '@tierwise/plan';
+import { createRuntime, type Runtime, type Transport, throwIfAborted } from '@tierwise/runtime';
+import type { Progress } from './api.ts';
+import { fetchArtifacts, type Located } from './bundle.ts';
+
+/** What is assumed until it has been measured: a phone's one core, a server's one core, and 4G (DADS, Table I). */
+const assumedProfile: Profile = { deviceFlopsPerSecond: 2e9, edgeFlopsPerSecond: 2e10 };
+const assumedContext = { uplinkBitsPerSecond: 5.85e6, downlinkBitsPerSecond: 13.76e6, roundTripMs: 50 };
+
+export interface PlannerOptions {
+  readonly located: Located;
+  readonly engines: readonly Engine[];
+  readonly fetch: typeof fetch;
+  readonly rawInputMayLeave: boolean;
+  /** Carries samples to the edge; undefined when there is none. */
+  readonly send: Transport | undefined;
+}
+
+export interface PlanOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+/** Makes Plans for one bundle and prepares this device for them. */
+export interface Planner {
+  readonly runtime: Runtime;
+  /**
+   * The Plan of `strategy`, with every artifact that it needs here fetched, checked and loaded.
+   * @throws TierwiseError PLAN_INVALID, ENGINE_MISSING (before anything is fetched), what fetching and loading throw
+   */
+  make(strategy: StrategyName, options?: PlanOptions): Promise<Plan>;
+  /** Ends downloads with DISPOSED, then disposes the runtime. Idempotent. */
+  dispose(): Promise<void>;
+}
+
+export function createPlanner({ located, engines, fetch, rawInputMayLeave, send }: PlannerOptions): Planner {
+  /** Artifacts between download and load; engines keep what they need of them. */
+  const held = new Map<Digest, Uint8Array>();
+  const resident = new Set<Digest>();
+  const downloads = new Set<AbortController>();
+  const runtime = createRuntime({
+    place: 'device',
+    engines,
+    send,
+    now: () => performance.now(),
+    async artifact(digest) {
+      const bytes = held.get(digest);
+      if (bytes !== undefined) return bytes;
+      throw new TierwiseError(
+        'INTERNAL',
+        `internal: artifact ${digest} was not fetched before it was loaded`,
+      );
+    },
+  });
+
+  function plan(strategy: StrategyName) {
+    const context: Context = { ...assumedContext, edge: send !== undefined, resident: [...resident] };
+    const requirement = { objective: 'latency', rawInputMayLeave } as const;
+    return strategies[strategy](located.manifest, assumedProfile, context, requirement);
+  }
+
+  async function make(strategy: StrategyName, { signal, onProgress }: PlanOptions = {}): Promise<Plan> {
+    throwIfAborted(signal);
+    if (!Object.hasOwn(strategies, strategy)) {
+      const known = Object.keys(strategies).join(', ');
+      throw new TierwiseError('PLAN_INVALID', `there is no strategy "${strategy}": ${known}`, { strategy });
+    }
+    const made = plan(strategy);
+    for (const { place, engine } of made.plan.sections) {
+      if (place !== 'device' || engines.some(({ name }) => name === engine)) continue;
+      throw new TierwiseError(
+        'ENGINE_MISSING',
+        `${strategy} needs the engine "${engine}" on this device: give it in engines (onnxEngine() of @tierwise/device/ort)`,
+        { strategy, engine },
+      );
+    }
+    const wanted = made.wants.map((want) => want.artifact);
+    const download = new AbortController();
+    const cancel = () => download.abort(signal?.reason);
+    signal?.addEventListener('abort', cancel);
+    downloads.add(download);
+    try {
+      const files = await fetchArtifacts(located, wanted, { fetch, signal: download.signal, onProgress });
+      for (const [i, { digest }] of wanted.entries()) held.set(digest, files[i]!);
+      await runtime.prepare(made.plan, { signal });
+    } finally {
+      downloads.delete(download);
+      signal?.removeEventListener('abort', cancel);
+      for (const { digest } of wanted) held.delete(digest);
+    }
+    for (const { digest } of wanted) resident.add(digest);
+    return made.plan;
+  }
+
+  return {
+    runtime,
+    make,
+    async dispose() {
+      const error = new TierwiseError('DISPOSED', 'the composite has been disposed');
+      for (const download of downloads) download.abort(error);
+      await runtime.dispose();
+    },
+  };
+}
