@@ -67,10 +67,6 @@ export function floatAttribute(name: string, value: number): AttributeProto {
   return create(AttributeProtoSchema, { name, type: Kind.FLOAT, f: value });
 }
 
-export function floatsAttribute(name: string, values: readonly number[]): AttributeProto {
-  return create(AttributeProtoSchema, { name, type: Kind.FLOATS, floats: [...values] });
-}
-
 export function stringAttribute(name: string, value: string): AttributeProto {
   return create(AttributeProtoSchema, { name, type: Kind.STRING, s: new TextEncoder().encode(value) });
 }

@@ -78,7 +78,10 @@ export function checkModel(
     made.add(input.name);
   }
   for (const node of graph.node) checkNode(node, made, where);
+  const outputs = new Set<string>();
   for (const output of graph.output) {
+    if (outputs.has(output.name)) fail(`two graph outputs are called "${output.name}"`, output.name);
+    outputs.add(output.name);
     if (!made.has(output.name)) fail(`nothing makes the graph output "${output.name}"`, output.name);
   }
 }

@@ -20,7 +20,7 @@ import { valueInfo } from './value-info.ts';
  * in the model. An input that no output needs is kept. Nodes and weights are shared with `model`, so neither
  * may be changed afterwards.
  * @throws TierwiseError TENSOR_INVALID when a name is not a tensor of the model, is asked for and given at once,
- *   or an output depends on a graph input that is not among `inputs`; else as `inferShapes` does
+ *   there is no output, or one depends on a graph input that is not among `inputs`; else as `inferShapes` does
  */
 export function extract(
   model: ModelProto,
@@ -30,6 +30,7 @@ export function extract(
   const graph = graphOf(model);
   const types = openShapes(model, options);
   const given = new Set(piece.inputs);
+  if (piece.outputs.length === 0) throw unfit('a piece needs an output', '');
   for (const name of [...piece.inputs, ...piece.outputs]) {
     if (!types.has(name)) throw unfit(`the model has no tensor "${name}" of a fixed rank`, name);
   }
@@ -69,7 +70,7 @@ export function extract(
 
 /**
  * The two pieces of `model` at `tensors`: `head` computes them from the model's inputs, `tail` the model's
- * outputs from them.
+ * outputs from them. An input of the model may be among `tensors`; the head, whose caller has it, does not give it.
  * @throws TierwiseError as `extract` does; TENSOR_INVALID when the outputs need more than `tensors`
  */
 export function split(
@@ -78,10 +79,11 @@ export function split(
   options: ShapeOptions = {},
 ): { head: ModelProto; tail: ModelProto } {
   const flow = flowOf(model);
-  const { needed } = nodesBetween(graphOf(model), new Set(), tensors);
+  const computed = tensors.filter((name) => !flow.inputs.includes(name));
+  const { needed } = nodesBetween(graphOf(model), new Set(), computed);
   const inputs = flow.inputs.filter((name) => needed.has(name));
   return {
-    head: extract(model, { inputs, outputs: tensors }, options),
+    head: extract(model, { inputs, outputs: computed }, options),
     tail: extract(model, { inputs: tensors, outputs: flow.outputs }, options),
   };
 }

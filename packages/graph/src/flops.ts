@@ -57,8 +57,9 @@ const counts: Readonly<Record<string, Count>> = {
   Clip: perOutput(2),
   Sum: (sizes) => sizes.made * Math.max(0, sizes.inputs.length - 1),
   Resize(sizes) {
-    const taps = { nearest: 0, linear: 4, cubic: 16 }[attrString(sizes.node, 'mode', 'nearest')] ?? 0;
-    return sizes.made * Math.max(0, 2 * taps - 1);
+    const mode = attrString(sizes.node, 'mode', 'nearest');
+    const taps = mode === 'cubic' ? 16 : mode === 'linear' ? 4 : 1;
+    return sizes.made * (taps === 1 ? 0 : 2 * taps - 1);
   },
 };
 

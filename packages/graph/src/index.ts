@@ -4,6 +4,7 @@ export { type AttributeValue, type Dim, GraphBuilder, opset, type Value } from '
 export { nodeLabel } from './check.ts';
 export * from './cut.ts';
 export * from './flops.ts';
+export { type Flow, flowOf } from './flow.ts';
 export * from './model.ts';
 export * from './shapes.ts';
 export * from './stem.ts';

@@ -70,9 +70,11 @@ function openInputs(model: ModelProto, options: ShapeOptions) {
       if (bound !== undefined) return bound;
       const known = dim === undefined ? undefined : symbols.find(({ name }) => name === dim);
       if (known !== undefined) return known;
-      // A batch may be small; other dimensions are multiples of 32 so that strides divide them. All differ.
-      const n = 2 + 2 * symbols.length;
-      const symbol: Symbol = { name: dim, sizes: axis === 0 ? [n, n + 1] : [32 * (n + 4), 32 * (n + 5)] };
+      // Twice the size shows through every stride up to 256, where a little more may round to the same. Sizes of
+      // different symbols differ, so that a dimension can be told to be equal to one of them.
+      const n = symbols.length;
+      const size = axis === 0 ? 3 + 2 * n : 64 * (4 + n);
+      const symbol: Symbol = { name: dim, sizes: [size, 2 * size] };
       symbols.push(symbol);
       return symbol;
     });

@@ -1,5 +1,5 @@
 import { TierwiseError } from '@tierwise/core';
-import type { ModelProto } from 'onnx-buf';
+import type { ModelProto, NodeProto } from 'onnx-buf';
 import { flowOf } from './flow.ts';
 import type { ShapeOptions } from './shapes.ts';
 import { summarize } from './summary.ts';
@@ -23,6 +23,11 @@ const stageOps = new Set(
 export function findStem(model: ModelProto, options: ShapeOptions = {}): string {
   const { nodes, depends } = flowOf(model);
   const cuts = new Map(summarize(model, options).cuts.map((cut) => [cut.tensor, cut.bytes]));
+  /** At most two of the nodes that take each tensor: one is a run that goes on, two are a fork. */
+  const takers = new Map<string, NodeProto[]>();
+  for (const node of nodes) {
+    for (const name of new Set(node.input)) takers.set(name, [...(takers.get(name) ?? []).slice(0, 1), node]);
+  }
   let tensor = nodes.find((node) => node.opType === 'Conv')?.output[0];
   if (tensor === undefined) throw new TierwiseError('MODEL_UNSUPPORTED', 'the network has no convolution');
   let stem: string | undefined;
@@ -30,7 +35,7 @@ export function findStem(model: ModelProto, options: ShapeOptions = {}): string 
     const end: string = tensor;
     const bytes = cuts.get(end);
     if (bytes !== undefined && bytes <= (cuts.get(stem ?? '') ?? Infinity)) stem = end;
-    const [next, other] = nodes.filter((node) => node.input.includes(end));
+    const [next, other] = takers.get(end) ?? [];
     const goesOn =
       other === undefined && next && stageOps.has(next.opType) && next.input.filter(depends).length === 1;
     tensor = goesOn ? next.output[0] : undefined;

@@ -17,8 +17,8 @@ export interface Known extends TensorType {
   readonly values?: readonly number[];
 }
 
-/** Tensors with more elements than this never get `values`. */
-export const maxKnownElements = 1024;
+/** Tensors with more elements than this never get `values`: two for each of the 64 dimensions a tensor may have. */
+export const maxKnownElements = 128;
 
 /** One node as a shape rule sees it. */
 export interface Scope {

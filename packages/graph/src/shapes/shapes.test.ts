@@ -1,11 +1,13 @@
 import { create } from '@bufbuild/protobuf';
-import { type DType, type Tensor, tensor, zeros } from '@tierwise/core';
+import { type DType, isTierwiseError, type Tensor, tensor, zeros } from '@tierwise/core';
+import fc from 'fast-check';
 import { ValueInfoProtoSchema } from 'onnx-buf';
 import { describe, expect, test } from 'vitest';
 import { noise } from '../../test/models.ts';
 import { runModel } from '../../test/run.ts';
 import { type AttributeValue, GraphBuilder } from '../builder.ts';
 import { inferShapes } from '../shapes.ts';
+import { summarize } from '../summary.ts';
 
 /** A graph input by its shape (float32 noise) or its tensor, a constant of the model, or nothing. */
 type Argument = readonly number[] | Tensor | { readonly constant: Tensor } | '';
@@ -307,6 +309,49 @@ describe('what does not fit is refused with the node in the message', () => {
       expect.objectContaining({ code: 'MODEL_CORRUPT', message: expect.stringContaining(`${op} "`) }),
     );
   });
+});
+
+test('whatever an operator is given, it has a shape or is refused by name', () => {
+  const size = fc.oneof(fc.nat({ max: 5 }), fc.constantFrom(2 ** 20, 2 ** 40));
+  const number = fc.oneof(fc.integer({ min: -3, max: 9 }), fc.constantFrom(-(2 ** 40), 2 ** 40, 2 ** 52));
+  const numbers = fc.array(number, { maxLength: 5 });
+  const argument: fc.Arbitrary<Argument> = fc.oneof(
+    fc
+      .array(size, { maxLength: 5 })
+      .map((dims) => ({ dtype: 'float32' as const, dims, data: new Float32Array(0) })),
+    numbers.map((values) => ints(...values)),
+    number.map(int),
+    fc.array(fc.float(), { maxLength: 5 }).map((values) => floats(...values)),
+    fc.constant('' as const),
+  );
+  const names = [...new Set(cases.flatMap((c) => Object.keys(c.attributes ?? {})))].filter(
+    (n) => n !== 'value',
+  );
+  const attribute = fc.oneof(number, numbers, fc.constantFrom('SAME_UPPER', 'VALID', 'linear'));
+  const odd = fc.record({
+    op: fc.constantFrom(...new Set(cases.map((c) => c.op))),
+    inputs: fc.array(argument, { maxLength: 5 }),
+    attributes: fc.dictionary(fc.constantFrom(...names), attribute, { maxKeys: 3 }),
+    outputs: fc.integer({ min: 1, max: 3 }),
+    opset: fc.constantFrom(1, 9, 13, 21),
+  });
+  let inferred = 0;
+  fc.assert(
+    fc.property(odd, (c) => {
+      const { model, made } = build(c);
+      try {
+        const types = inferShapes(model);
+        for (const name of made) expect(types.get(name)!.dims.every(Number.isSafeInteger)).toBe(true);
+        expect(JSON.stringify(summarize(model))).not.toContain('null');
+        inferred++;
+      } catch (error) {
+        if (!isTierwiseError(error)) throw error;
+        expect(['MODEL_CORRUPT', 'MODEL_UNSUPPORTED', 'TENSOR_INVALID']).toContain(error.code);
+      }
+    }),
+    { numRuns: 20_000 },
+  );
+  expect(inferred).toBeGreaterThan(1000);
 });
 
 test('shapes are computed through casts, arithmetic and choice', async () => {

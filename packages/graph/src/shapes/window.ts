@@ -113,7 +113,9 @@ export const windowRules: Readonly<Record<string, Rule>> = {
         return stride * (size - 1) + (extra[i] ?? 0) + span - window.padsBegin[i]! - window.padsEnd[i]!;
       }),
     );
-    return [{ dtype: x.dtype, dims: [x.dims[0]!, w.dims[1]! * group, ...spatial.slice(-sizes.length)] }];
+    if (spatial.length !== sizes.length)
+      scope.fail(`output_shape [${spatial}] has not ${sizes.length} sizes`);
+    return [{ dtype: x.dtype, dims: [x.dims[0]!, w.dims[1]! * group, ...spatial] }];
   },
   AveragePool: (scope) => [pool(scope)],
   LpPool: (scope) => [pool(scope)],
