@@ -112,7 +112,7 @@ function checkNode(node: NodeProto, made: Set<string>, where: string): void {
  * Checks that a stored tensor holds its data in the file and exactly as much of it as its shape says.
  * @throws TierwiseError MODEL_CORRUPT or MODEL_UNSUPPORTED
  */
-export function checkTensor(proto: TensorProto, where: string, label = `tensor "${proto.name}"`): void {
+function checkTensor(proto: TensorProto, where: string, label = `tensor "${proto.name}"`): void {
   const fail: Fail = corrupt(where);
   if (proto.dataLocation === TensorProto_DataLocation.EXTERNAL || proto.externalData.length > 0) {
     throw new TierwiseError(

@@ -13,7 +13,7 @@ export function knownProto(proto: TensorProto, label = `tensor "${proto.name}"`)
   return knownTensor(fromTensorProto(proto, label));
 }
 
-export function knownTensor({ dtype, dims, data }: Tensor): Known {
+function knownTensor({ dtype, dims, data }: Tensor): Known {
   // float16 is held as bits, and no shape is computed from it.
   if (data.length > maxKnownElements || dtype === 'float16') return { dtype, dims };
   return { dtype, dims, values: Array.from(data as ArrayLike<number | bigint>, Number) };

@@ -3,7 +3,7 @@ import { attrInt, attrInts, attrString } from '../attributes.ts';
 import type { Known, Rule, Scope } from './scope.ts';
 
 /** How a window slides over the spatial dimensions; all lists have one entry for each of them. */
-export interface Window {
+interface Window {
   readonly kernel: readonly number[];
   readonly strides: readonly number[];
   readonly dilations: readonly number[];
@@ -13,7 +13,7 @@ export interface Window {
 }
 
 /** The window of a node; `weightKernel` is the kernel's size as its weights say it, for operators that have weights. */
-export function windowOf(scope: Scope, spatial: number, weightKernel?: readonly number[]): Window {
+function windowOf(scope: Scope, spatial: number, weightKernel?: readonly number[]): Window {
   const { node } = scope;
   const list = (name: string, fallback: readonly number[], least: number) => {
     const values = attrInts(node, name) ?? fallback;
