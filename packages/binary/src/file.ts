@@ -67,7 +67,7 @@ function loadProgram(text: string, stored: ReadonlyMap<TensorRef, Tensor>, where
 }
 
 /** CRC-32 over all that a program means, so that a flipped bit in the header is found as one in the data is. */
-function checksum(text: string, tensors: ReadonlyMap<TensorRef, Tensor>): string {
+export function checksum(text: string, tensors: ReadonlyMap<TensorRef, Tensor>): string {
   const encoder = new TextEncoder();
   let crc = crc32(encoder.encode(text));
   for (const name of [...tensors.keys()].sort()) {

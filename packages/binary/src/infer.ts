@@ -32,6 +32,7 @@ export function inferValues(program: Program, fail: Fail): { values: ValueInfo[]
   const macs: number[] = [];
   let elements = sizeOf(program.input.shape);
   let work = 0;
+  if (elements > maxElements) throw fail(`the input holds more than ${maxElements} elements`);
   program.ops.forEach((op, index) => {
     const failHere: Fail = (what) => fail(`operation ${index} (${op.kind}): ${what}`);
     if (op.output !== index + 1) throw failHere(`writes value ${op.output} and must write ${index + 1}`);

@@ -38,7 +38,10 @@ export function sumThresholds(steps: readonly Step[], channels: number, terms: n
   return search(steps, channels, { lo: -terms, hi: terms, numberAt: (s) => s });
 }
 
-/** Thresholds for float32 values: chain(x) >= 0 as a comparison of x, exact for every finite x. */
+/**
+ * Thresholds for float32 values: chain(x) >= 0 as a comparison of x. Exact for every finite x that the chain gives
+ * a number for; there is none where it overflows and then multiplies by 0.
+ */
 export function realThresholds(steps: readonly Step[], channels: number): Thresholds {
   return search(steps, channels, { lo: -0x7f800000, hi: 0x7f7fffff, numberAt: floatAt });
 }
