@@ -33,7 +33,7 @@ function tierOf(shown: Shown): { readonly tier: string; readonly title: string; 
       if (answer.degraded !== undefined) {
         return {
           tier: 'degraded',
-          title: 'Answered here, the edge did not',
+          title: 'Answered here, without the edge',
           summary: `${summary}. ${answer.degraded.code}: ${answer.degraded.reason}`,
         };
       }
@@ -82,6 +82,7 @@ export function createAnswerView(): AnswerView {
       tierBadge.dataset['tier'] = tier;
       title.textContent = text;
       summaryText.textContent = summary;
+      summaryText.title = summary;
       columns.forEach(({ item, value }, index) => {
         const share = answer?.probabilities[index] ?? 0;
         item.style.setProperty('--share', share.toFixed(4));

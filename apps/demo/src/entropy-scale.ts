@@ -40,8 +40,8 @@ export type Judged = Pick<Answer, 'entropy' | 'threshold' | 'tier' | 'degraded'>
 export function whySentence(judged: Judged, threshold: number): string {
   const entropy = formatEntropy(judged.entropy);
   if (judged.threshold === undefined) {
-    const where = judged.tier === 'device' ? 'on this device' : 'at the edge';
-    return `With this strategy every drawing is answered ${where}: there is no threshold to pass. Entropy ${entropy}.`;
+    const who = judged.tier === 'device' ? 'this device' : 'the edge';
+    return `No threshold here: ${who} answers every drawing (entropy ${entropy}).`;
   }
   const limit = formatEntropy(Math.min(1, threshold));
   if (judged.guess === true) {
@@ -50,7 +50,7 @@ export function whySentence(judged: Judged, threshold: number): string {
       : `Entropy ${entropy} is not below ${limit}: this would go on to the edge.`;
   }
   if (judged.degraded !== undefined) {
-    return `Entropy ${entropy} is not below ${limit}, so the edge should have finished, and could not.`;
+    return `Entropy ${entropy} is not below ${limit}, but the edge could not finish it.`;
   }
   return judged.entropy < threshold
     ? `Entropy ${entropy} is below ${limit}: sure enough to stay on this device.`
@@ -84,15 +84,16 @@ export function createEntropyScale({ onInput, onChange }: EntropyScaleEvents): E
   const reset = byId('threshold-reset', HTMLButtonElement);
   const invitation = sentence.textContent;
   /** The bundle's threshold, exactly: the slider's steps only come near it. */
-  let own = thresholdAt(Number(slider.value));
+  let own: number | undefined;
   let judged: Judged | undefined;
 
   const threshold = (): number => {
     const step = Number(slider.value);
-    return step === stepOf(own) ? own : thresholdAt(step);
+    return own !== undefined && step === stepOf(own) ? own : thresholdAt(step);
   };
 
   const paint = (): void => {
+    if (own === undefined) return;
     const now = threshold();
     root.style.setProperty('--threshold', String(Number(slider.value) / lastStep));
     root.style.setProperty('--default', String(positionOf(own)));
@@ -121,6 +122,7 @@ export function createEntropyScale({ onInput, onChange }: EntropyScaleEvents): E
   });
   slider.addEventListener('change', () => onChange(threshold()));
   reset.addEventListener('click', () => {
+    if (own === undefined) return;
     slider.value = String(stepOf(own));
     paint();
     onChange(own);

@@ -18,11 +18,9 @@ export function progressText({ file, loadedBytes, totalBytes }: Progress): strin
 }
 
 export function createLoadView(): LoadView {
-  const parts = {
-    body: byId('result-body', HTMLElement),
-    loading: byId('loading', HTMLElement),
-    failure: byId('failure', HTMLElement),
-  };
+  const answer = byId('result-body', HTMLElement);
+  const waiting = byId('loading', HTMLElement);
+  const failure = byId('failure', HTMLElement);
   const text = byId('loading-text', HTMLElement);
   const bar = byId('loading-bar', HTMLProgressElement);
   const message = byId('failure-message', HTMLElement);
@@ -30,13 +28,16 @@ export function createLoadView(): LoadView {
   const code = byId('failure-code', HTMLElement);
   const button = byId('failure-retry', HTMLButtonElement);
 
-  const only = (part: keyof typeof parts): void => {
-    for (const [name, element] of Object.entries(parts)) element.hidden = name !== part;
+  const only = (part: HTMLElement): void => {
+    // The answer keeps its room, so that nothing moves when it comes.
+    answer.classList.toggle('unseen', part !== answer);
+    waiting.hidden = part !== waiting;
+    failure.hidden = part !== failure;
   };
 
   return {
     loading() {
-      only('loading');
+      only(waiting);
       text.textContent = 'Loading the network';
       bar.removeAttribute('value');
     },
@@ -46,10 +47,10 @@ export function createLoadView(): LoadView {
       bar.value = progress.loadedBytes;
     },
     loaded() {
-      only('body');
+      only(answer);
     },
     failed(error, retry) {
-      only('failure');
+      only(failure);
       message.textContent = error.message;
       remedy.textContent = error.remedy;
       code.textContent = error.code;

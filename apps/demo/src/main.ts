@@ -7,7 +7,7 @@ import { byId } from './dom.ts';
 import { createDrawing } from './drawing.ts';
 import { createEntropyScale } from './entropy-scale.ts';
 import { showExamples } from './examples-view.ts';
-import { formatPercent } from './format.ts';
+import { formatCount, formatPercent } from './format.ts';
 import { Latest } from './latest.ts';
 import { createLoadView } from './load-view.ts';
 import { normalizeDrawing, pictureSide } from './normalize-drawing.ts';
@@ -182,7 +182,7 @@ const ready = (loaded: Composite): void => {
   strategyView.setComposite(loaded);
   if (measured !== undefined) {
     byId('measured', HTMLElement).textContent =
-      `Measured on ${measured.samples} samples of ${measured.data}: the device’s network alone ` +
+      `Measured on ${formatCount(measured.samples)} test samples of ${measured.data}: the device’s network alone ` +
       `${formatPercent(measured.branchAccuracy)} right, the whole network ${formatPercent(measured.mainAccuracy)}, ` +
       `both together ${formatPercent(measured.compositeAccuracy)} with ${formatPercent(measured.exitRate)} of them ` +
       'answered on the device.';

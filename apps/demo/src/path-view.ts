@@ -53,7 +53,7 @@ export function pathRows(
  * small that it often is.
  */
 export function comparison(uplinkBytes: number, pngBytes: number): string {
-  const png = `The same 28 × 28 picture as a PNG: ${formatBytes(pngBytes)}`;
+  const png = `The same 28\u00a0×\u00a028 picture as a PNG: ${formatBytes(pngBytes)}`;
   if (uplinkBytes === 0) return `${png}, which did not have to be sent.`;
   const ratio = uplinkBytes / pngBytes;
   if (ratio > 1.005)
@@ -96,7 +96,7 @@ export function createPathView(): PathView {
 
   const compare = (): void => {
     compared.textContent =
-      uplinkBytes === undefined || pngBytes === undefined ? '\u00a0' : comparison(uplinkBytes, pngBytes);
+      uplinkBytes === undefined || pngBytes === undefined ? '' : comparison(uplinkBytes, pngBytes);
   };
 
   return {

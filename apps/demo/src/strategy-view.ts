@@ -29,7 +29,8 @@ export function createStrategyView(onChange: () => void): StrategyView {
     status.textContent = 'Preparing…';
     try {
       const onProgress = (progress: Progress): void => {
-        status.textContent = progressText(progress);
+        status.textContent =
+          progress.loadedBytes < progress.totalBytes ? progressText(progress) : 'Downloaded, starting…';
       };
       await composite.use(strategy, { onProgress });
       status.textContent = '';
@@ -54,7 +55,7 @@ export function createStrategyView(onChange: () => void): StrategyView {
     setComposite(loaded) {
       composite = loaded;
       const bytes = formatBytes(loaded.manifest.main.artifact.bytes);
-      note.textContent = `The whole network (${bytes}) runs here, once it and a runtime have been downloaded.`;
+      note.textContent = `The whole network (${bytes}) runs here, after a download of it and of a runtime, about 14\u00a0MB.`;
       group.disabled = false;
       showPlan();
     },

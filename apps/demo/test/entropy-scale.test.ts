@@ -36,8 +36,8 @@ test('the sentence names the tier and the comparison that was made', () => {
   );
   expect(whySentence({ ...judged, entropy: 0.0012, tier: 'device' }, 0.05)).toContain('0.0012 is below 0.05');
   const degraded = { code: 'EDGE_UNREACHABLE' as const, reason: 'no edge' };
-  expect(whySentence({ ...judged, tier: 'device', degraded }, 0.05)).toContain('could not');
-  expect(whySentence({ entropy: 0.2, tier: 'edge' }, 0.05)).toContain('no threshold');
+  expect(whySentence({ ...judged, tier: 'device', degraded }, 0.05)).toContain('could not finish');
+  expect(whySentence({ entropy: 0.2, tier: 'edge' }, 0.05)).toContain('No threshold');
   expect(whySentence({ ...judged, threshold: 1.01, tier: 'device', guess: true }, 0.05)).toContain(
     'would go on',
   );
