@@ -76,6 +76,11 @@ export const errorTable = {
     retryable: false,
     remedy: 'Load the manifest again: the bundle has been replaced or was never served here.',
   },
+  ADDRESS_UNKNOWN: {
+    status: 404,
+    retryable: false,
+    remedy: 'Correct the path; GET /v2/repository/index lists the models that this edge serves.',
+  },
   FILE_UNREADABLE: { status: 500, retryable: false, remedy: 'Check the path and its permissions.' },
   DATA_MISSING: {
     status: 500,
@@ -92,6 +97,11 @@ export const errorTable = {
     status: 413,
     retryable: false,
     remedy: 'Send fewer bytes, or raise the limit where you run the edge.',
+  },
+  ORIGIN_REFUSED: {
+    status: 403,
+    retryable: false,
+    remedy: 'Serve the page from the edge itself, or allow its origin where you run the edge.',
   },
   OVERLOADED: { status: 503, retryable: true, remedy: 'Wait as Retry-After says and try again.' },
   DRAINING: {
