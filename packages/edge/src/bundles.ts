@@ -1,0 +1,119 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readProgram } from '@tierwise/binary';
+import { sha256Hex, TierwiseError, toTierwiseError } from '@tierwise/core';
+import { type Artifact, type Manifest, parseManifest } from '@tierwise/plan';
+
+/** One `NAME.tierwise` folder, whole and checked. Its bytes stay in memory: what is on disk later does not count. */
+export interface Bundle {
+  /** NAME, as addresses have it. */
+  readonly folder: string;
+  readonly manifest: Manifest;
+  /** Each artifact of the manifest with its bytes. */
+  readonly artifacts: readonly { readonly artifact: Artifact; readonly bytes: Uint8Array }[];
+}
+
+/** A folder that cannot be served, and why. */
+export interface RefusedBundle {
+  readonly folder: string;
+  readonly error: TierwiseError;
+}
+
+const suffix = '.tierwise';
+/** Far above any manifest with 100,000 labels of usual length; keeps a wrong file from filling memory. */
+const maxManifestBytes = 64 * 2 ** 20;
+
+/**
+ * Reads every `NAME.tierwise` folder of `models`, in the order of their names. A broken one, or one whose model
+ * has the name of an earlier one, is among `refused` and does not hinder the others.
+ * @throws TierwiseError FILE_UNREADABLE when `models` itself cannot be listed
+ */
+export async function readBundles(
+  models: string,
+): Promise<{ readonly bundles: readonly Bundle[]; readonly refused: readonly RefusedBundle[] }> {
+  const bundles: Bundle[] = [];
+  const refused: RefusedBundle[] = [];
+  for (const folder of await listFolders(models)) {
+    try {
+      const bundle = await readBundle(join(models, folder), folder.slice(0, -suffix.length));
+      const taken = bundles.find((other) => sharesName(other.manifest, bundle.manifest));
+      if (taken !== undefined) {
+        throw new TierwiseError(
+          'MANIFEST_INVALID',
+          `${folder}: the model name ${bundle.manifest.name} is taken by ${taken.folder}${suffix}`,
+          { folder, model: bundle.manifest.name },
+        );
+      }
+      bundles.push(bundle);
+    } catch (error) {
+      refused.push({ folder: folder.slice(0, -suffix.length), error: toTierwiseError(error) });
+    }
+  }
+  return { bundles, refused };
+}
+
+/** A bundle is offered as NAME and NAME.rest. */
+function sharesName(a: Manifest, b: Manifest): boolean {
+  return a.name === b.name || a.name === `${b.name}.rest` || `${a.name}.rest` === b.name;
+}
+
+async function listFolders(models: string): Promise<string[]> {
+  try {
+    const entries = await readdir(models);
+    return entries.filter((name) => name.endsWith(suffix) && name.length > suffix.length).sort();
+  } catch (cause) {
+    throw unreadable(models, cause);
+  }
+}
+
+async function readBundle(path: string, folder: string): Promise<Bundle> {
+  const where = `${folder}${suffix}/manifest.json`;
+  const manifest = parseManifest(parseJson(await read(join(path, 'manifest.json'), where), where), where);
+  const artifacts = await Promise.all(
+    [manifest.branch.artifact, manifest.main.artifact].map(async (artifact) => {
+      const name = `${folder}${suffix}/${artifact.file}`;
+      const bytes = await read(join(path, artifact.file), name);
+      const found = await sha256Hex(bytes);
+      if (bytes.length !== artifact.bytes || found !== artifact.digest) {
+        throw new TierwiseError(
+          'DIGEST_MISMATCH',
+          `${name}: ${bytes.length} bytes with digest ${found}, the manifest says ${artifact.bytes} with ${artifact.digest}`,
+          { file: name, expected: artifact.digest, found },
+        );
+      }
+      // What the edge runs itself is loaded soon; what it only hands out would fail in every page instead.
+      if (artifact.engine === 'binary') readProgram(bytes, name);
+      return { artifact, bytes };
+    }),
+  );
+  return { folder, manifest, artifacts };
+}
+
+function parseJson(bytes: Uint8Array, where: string): unknown {
+  if (bytes.length > maxManifestBytes) {
+    throw new TierwiseError('MANIFEST_INVALID', `${where} has ${bytes.length} bytes`, { file: where });
+  }
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new TierwiseError('MANIFEST_INVALID', `${where} is not JSON`, { file: where }, { cause });
+  }
+}
+
+async function read(path: string, where: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw unreadable(where, cause);
+  }
+}
+
+function unreadable(where: string, cause: unknown): TierwiseError {
+  const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+  return new TierwiseError(
+    'FILE_UNREADABLE',
+    `${where} cannot be read: ${reason}`,
+    { file: where },
+    { cause },
+  );
+}

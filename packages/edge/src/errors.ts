@@ -1,0 +1,44 @@
+import { isTierwiseError, TierwiseError, toTierwiseError } from '@tierwise/core';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+
+/** What Fastify throws, as far as it matters here. */
+function fromFastify(error: unknown): TierwiseError {
+  if (!(error instanceof Error) || isTierwiseError(error) || !('statusCode' in error)) {
+    return toTierwiseError(error);
+  }
+  if (error.statusCode === 413) {
+    return new TierwiseError(
+      'BODY_TOO_LARGE',
+      'the request is larger than this edge takes',
+      {},
+      { cause: error },
+    );
+  }
+  const isClients = typeof error.statusCode === 'number' && error.statusCode < 500;
+  return isClients
+    ? new TierwiseError('REQUEST_INVALID', error.message, {}, { cause: error })
+    : toTierwiseError(error);
+}
+
+/** Answers with the error: its status, message, code and remedy, and when to try again. */
+export function sendError(reply: FastifyReply, thrown: unknown): FastifyReply {
+  const error = fromFastify(thrown);
+  const { message, code, remedy, status, details } = error;
+  if (code === 'INTERNAL') reply.log.error({ err: error.cause ?? error }, message);
+  else reply.log.info({ code, details }, message);
+  if (code === 'OVERLOADED' || code === 'DRAINING') reply.header('retry-after', '1');
+  return reply.code(status).send({ error: message, code, remedy });
+}
+
+export function handleErrors(app: FastifyInstance): void {
+  app.setErrorHandler((error, _request, reply) => sendError(reply, error));
+  app.setNotFoundHandler((request, reply) =>
+    sendError(
+      reply,
+      new TierwiseError(
+        'ADDRESS_UNKNOWN',
+        `there is nothing at ${request.method} ${request.url.slice(0, 200)}`,
+      ),
+    ),
+  );
+}

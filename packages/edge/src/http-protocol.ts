@@ -1,0 +1,139 @@
+import { TierwiseError } from '@tierwise/core';
+import { decodeBody, encodeBody, type InferRequest, type InferResponse, wantsBinary } from '@tierwise/wire';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import * as v from 'valibot';
+import type { RefusedBundle } from './bundles.ts';
+import { inflated } from './content-encoding.ts';
+import { describeModel, modelConfig, modelStatistics, version } from './descriptions.ts';
+import type { ServedModel } from './models.ts';
+import type { InferenceService } from './service.ts';
+
+/** Where JSON ends and tensors begin, of Triton's binary tensor data extension. */
+const jsonLengthHeader = 'inference-header-content-length';
+
+const IndexRequestSchema = v.object({ ready: v.optional(v.boolean(), false) });
+
+interface ModelParams {
+  readonly model: string;
+  /** There is one version of every model, "1"; an address may name it or leave it out. */
+  readonly version?: string;
+}
+type ModelRoute = { Params: ModelParams };
+
+/** The REST part of the Open Inference Protocol v2, with binary tensors and the index of the repository. */
+export function serveProtocol(
+  app: FastifyInstance,
+  service: InferenceService,
+  options: { readonly refused: readonly RefusedBundle[]; readonly bodyLimitBytes: number },
+): void {
+  const { refused, bodyLimitBytes } = options;
+  // Bodies are read as bytes whatever their type says: clients of the protocol send several, or none.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    '*',
+    { parseAs: 'buffer' },
+    async (_request: FastifyRequest, body: Buffer) => body,
+  );
+
+  app.get('/v2', async () => ({
+    name: 'tierwise-edge',
+    version: '0.1.0',
+    extensions: ['binary_tensor_data', 'model_repository', 'model_configuration', 'statistics'],
+  }));
+  app.get('/v2/health/live', async () => ({ live: true }));
+  app.get('/v2/health/ready', async (_request, reply) => {
+    const ready = !service.draining && service.models.size > 0;
+    return reply.code(ready ? 200 : 503).send({
+      ready,
+      models: service.models.size,
+      refused: refused.map(({ folder, error }) => ({ folder, error: error.message, code: error.code })),
+    });
+  });
+
+  const index = async (request: FastifyRequest): Promise<object[]> => {
+    const onlyReady = parseIndexRequest(request.body).ready;
+    const served = [...service.models.keys()].map((name) => ({ name, version, state: 'READY', reason: '' }));
+    const broken = refused.map(({ folder, error }) => ({
+      name: folder,
+      version,
+      state: 'UNAVAILABLE',
+      reason: error.message,
+    }));
+    return onlyReady ? served : [...served, ...broken];
+  };
+  app.get('/v2/repository/index', index);
+  app.post('/v2/repository/index', index);
+
+  const find = ({ params }: FastifyRequest<ModelRoute>): ServedModel => findModel(service, params);
+  for (const path of ['/v2/models/:model', '/v2/models/:model/versions/:version']) {
+    app.get<ModelRoute>(path, async (request) => describeModel(find(request)));
+    app.get<ModelRoute>(`${path}/ready`, async (request, reply) =>
+      reply.code(service.draining ? 503 : 200).send({ name: find(request).name, ready: !service.draining }),
+    );
+    app.get<ModelRoute>(`${path}/config`, async (request) => modelConfig(find(request)));
+    app.get<ModelRoute>(`${path}/stats`, async (request) => modelStatistics(find(request)));
+    app.post<ModelRoute>(`${path}/infer`, async (request, reply) => {
+      const { name } = find(request);
+      return infer(service, { name, bodyLimitBytes }, request, reply);
+    });
+  }
+}
+
+function findModel(service: InferenceService, { model, version: wanted }: ModelParams): ServedModel {
+  const found = service.model(model);
+  if (wanted === undefined || wanted === version) return found;
+  throw new TierwiseError(
+    'MODEL_UNKNOWN',
+    `Request for unknown model: '${found.name}' version ${wanted.slice(0, 32)} is not found`,
+    { model: found.name },
+  );
+}
+
+async function infer(
+  service: InferenceService,
+  { name, bodyLimitBytes }: { name: string; bodyLimitBytes: number },
+  http: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const abort = new AbortController();
+  reply.raw.once('close', () => abort.abort());
+  const sent = http.body instanceof Uint8Array ? http.body : new Uint8Array();
+  const body = await inflated(sent, http.headers['content-encoding'], bodyLimitBytes);
+  let request: InferRequest | undefined;
+  const parse = (): InferRequest => {
+    request = parseRequest(body, http.headers[jsonLengthHeader]);
+    return request;
+  };
+  const arrival = { transport: 'http', modelName: name, uplinkBytes: sent.length, abort } as const;
+  const response = await service.answer(parse, arrival);
+  return sendResponse(reply, response, request!);
+}
+
+function parseRequest(body: Uint8Array, jsonLength: string | string[] | undefined): InferRequest {
+  const length = jsonLength === undefined ? undefined : Number(jsonLength);
+  if (Number.isNaN(length)) {
+    throw new TierwiseError('REQUEST_INVALID', 'Inference-Header-Content-Length is not a number of bytes');
+  }
+  const message = decodeBody(body, length);
+  if (message.kind === 'request') return message;
+  throw new TierwiseError('REQUEST_INVALID', `the body is a ${message.kind}, not a request with "inputs"`);
+}
+
+function sendResponse(reply: FastifyReply, response: InferResponse, request: InferRequest): FastifyReply {
+  const { bytes, jsonLength } = encodeBody(response, { asJson: (output) => !wantsBinary(request, output) });
+  if (jsonLength < bytes.length) {
+    reply.header(jsonLengthHeader, String(jsonLength)).type('application/octet-stream');
+  } else {
+    reply.type('application/json');
+  }
+  return reply.send(Buffer.from(bytes.buffer));
+}
+
+function parseIndexRequest(body: unknown): v.InferOutput<typeof IndexRequestSchema> {
+  if (!(body instanceof Uint8Array) || body.length === 0) return { ready: false };
+  try {
+    return v.parse(IndexRequestSchema, JSON.parse(new TextDecoder().decode(body)));
+  } catch (cause) {
+    throw new TierwiseError('REQUEST_INVALID', 'the body is not {"ready": true | false}', {}, { cause });
+  }
+}
