@@ -115,9 +115,7 @@ export function openLink({ url, WebSocket, random, onState }: LinkOptions): Link
     clearTimeout(lost?.giveUp);
     lost?.socket.close();
     if (!closed) {
-      const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** failures) * (0.5 + random() / 2);
-      failures++;
-      retry = setTimeout(connect, pauseMs);
+      retry = setTimeout(connect, pauseMs(failures++, random()));
     }
     setState('unreachable');
     for (const request of [...pending.values()]) request.fail(error);
@@ -209,6 +207,11 @@ export function openLink({ url, WebSocket, random, onState }: LinkOptions): Link
       lose(connection, disposed());
     },
   };
+}
+
+/** The pause after `failures` failures in a row; `uniform` in [0, 1) spreads the devices of one edge. */
+export function pauseMs(failures: number, uniform: number): number {
+  return Math.min(longestPauseMs, firstPauseMs * 2 ** failures) * (0.5 + uniform / 2);
 }
 
 function unreachable(message: string, cause?: unknown): TierwiseError {
