@@ -1,33 +1,7 @@
-// Finds the browser that the browser tests drive: Chrome or Chromium, from this machine.
+// The browser that the browser tests drive; installed when the machine has none and allows it.
 import { spawnSync } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
-
-/** Where browsers usually are, best first. */
-function usualPaths() {
-  const { env, platform } = process;
-  if (platform === 'darwin') {
-    const names = ['Google Chrome', 'Chromium', 'Microsoft Edge'];
-    return ['/Applications', join(homedir(), 'Applications')].flatMap((folder) =>
-      names.map((name) => join(folder, `${name}.app`, 'Contents', 'MacOS', name)),
-    );
-  }
-  if (platform === 'win32') {
-    const folders = [env['PROGRAMFILES'], env['PROGRAMFILES(X86)'], env['LOCALAPPDATA']].filter(Boolean);
-    const programs = ['Google/Chrome/Application/chrome.exe', 'Microsoft/Edge/Application/msedge.exe'];
-    return programs.flatMap((program) => folders.map((folder) => join(folder, program)));
-  }
-  const names = ['chromium', 'google-chrome', 'google-chrome-stable', 'chromium-browser', 'microsoft-edge'];
-  const folders = (env['PATH'] ?? '').split(delimiter).filter(Boolean);
-  return names.flatMap((name) => folders.map((folder) => join(folder, name)));
-}
-
-/** Whether `path` is a browser that starts. Ubuntu's chromium-browser is a stub that only asks for its snap. */
-function starts(path) {
-  if (!existsSync(path) || !statSync(path).isFile()) return false;
-  return process.platform !== 'linux' || spawnSync(path, ['--version'], { timeout: 60_000 }).status === 0;
-}
+import { existsSync } from 'node:fs';
+import { findChrome } from '../packages/cli/dist/chrome.js';
 
 /** Chromium from the distribution, where that can be had without asking anybody: Debian and its kin, as root. */
 function install() {
@@ -43,20 +17,16 @@ function install() {
 }
 
 /**
- * Path of a browser, which is installed when the machine has none and allows it.
+ * Path of a browser.
  * @throws Error with one sentence that says what to do
  */
-export function findChrome() {
-  const chosen = process.env['CHROME_PATH'];
-  if (chosen) {
-    if (starts(chosen)) return chosen;
-    throw new Error(`CHROME_PATH is ${chosen}, which is not a browser that starts here.`);
+export function needChrome() {
+  let found = findChrome();
+  if (found === undefined) {
+    install();
+    found = findChrome();
   }
-  const found = usualPaths().find(starts);
-  if (found) return found;
-  install();
-  const installed = usualPaths().find(starts);
-  if (installed) return installed;
+  if (found !== undefined) return found;
   throw new Error(
     'The browser tests need Chrome or Chromium: install one, or set CHROME_PATH to its executable file.',
   );

@@ -8,7 +8,6 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findChrome } from './chrome.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
@@ -52,9 +51,11 @@ function checkData() {
   }
 }
 
-function prepareChrome() {
+/** After the build, which the search for a browser is part of. */
+async function prepareChrome() {
+  const { needChrome } = await import('./chrome.js');
   try {
-    process.env['TIERWISE_CHROME'] = findChrome();
+    process.env['TIERWISE_CHROME'] = needChrome();
   } catch (error) {
     giveUp(error.message);
   }
@@ -109,8 +110,8 @@ async function runTests(filters) {
 
 if (!existsSync('node_modules/vitest')) giveUp('The libraries are not installed: run `npm ci` first.');
 checkData();
-prepareChrome();
 if (!step('build', 'node_modules/typescript/bin/tsc', '-b')) finish();
+await prepareChrome();
 step('lint', 'node_modules/@biomejs/biome/bin/biome', 'ci', '.');
 step('types of tests', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.test.json');
 buildDemo();

@@ -98,7 +98,7 @@ export function fromBytes<D extends DType>(dtype: D, bytes: Uint8Array): DTypeAr
       { dtype },
     );
   }
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % size === 0 ? bytes : Uint8Array.prototype.slice.call(bytes); // a Buffer's own slice would share
   return new arrayTypes[dtype](
     aligned.buffer as ArrayBuffer,
     aligned.byteOffset,

@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { readProgram } from '@tierwise/binary';
 import { sha256Hex, TierwiseError, toTierwiseError } from '@tierwise/core';
 import { type Artifact, type Manifest, parseManifest } from '@tierwise/plan';
@@ -66,7 +66,11 @@ async function listFolders(models: string): Promise<string[]> {
   }
 }
 
-async function readBundle(path: string, folder: string): Promise<Bundle> {
+/**
+ * Reads one bundle and checks every file against the manifest. `folder` is what it is called in addresses and messages.
+ * @throws TierwiseError FILE_UNREADABLE, MANIFEST_INVALID, DIGEST_MISMATCH, PROGRAM_CORRUPT
+ */
+export async function readBundle(path: string, folder = basename(path, suffix)): Promise<Bundle> {
   const where = `${folder}${suffix}/manifest.json`;
   const manifest = parseManifest(parseJson(await read(join(path, 'manifest.json'), where), where), where);
   const artifacts = await Promise.all(

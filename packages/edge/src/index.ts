@@ -1,3 +1,3 @@
-export type { RefusedBundle } from './bundles.ts';
+export { type Bundle, type RefusedBundle, readBundle } from './bundles.ts';
 export { createEdge, type Edge, type EdgeOptions } from './edge.ts';
-export { runEdge } from './run.ts';
+export { type RunningEdge, runEdge } from './run.ts';

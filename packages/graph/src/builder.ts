@@ -11,12 +11,6 @@ import {
   type NodeProto,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
-  TensorShapeProto_DimensionSchema,
-  TensorShapeProtoSchema,
-  TypeProto_TensorSchema,
-  TypeProtoSchema,
-  type ValueInfoProto,
-  ValueInfoProtoSchema,
 } from 'onnx-buf';
 import {
   floatAttribute,
@@ -25,7 +19,8 @@ import {
   stringAttribute,
   tensorAttribute,
 } from './attributes.ts';
-import { dataTypeOf, toTensorProto } from './tensors.ts';
+import { toTensorProto } from './tensors.ts';
+import { valueInfo } from './value-info.ts';
 
 /** Name of a tensor in the graph being built. */
 export type Value = string;
@@ -50,22 +45,6 @@ function attribute(name: string, value: AttributeValue) {
   if ('float' in value) return floatAttribute(name, value.float);
   if ('tensor' in value) return tensorAttribute(name, value.tensor);
   return intsAttribute(name, value);
-}
-
-function valueInfo(name: string, dtype: DType, dims: readonly Dim[]): ValueInfoProto {
-  const dim = dims.map((d) =>
-    create(TensorShapeProto_DimensionSchema, {
-      value: typeof d === 'number' ? { case: 'dimValue', value: BigInt(d) } : { case: 'dimParam', value: d },
-    }),
-  );
-  const tensorType = create(TypeProto_TensorSchema, {
-    elemType: dataTypeOf(dtype),
-    shape: create(TensorShapeProtoSchema, { dim }),
-  });
-  return create(ValueInfoProtoSchema, {
-    name,
-    type: create(TypeProtoSchema, { value: { case: 'tensorType', value: tensorType } }),
-  });
 }
 
 export class GraphBuilder {

@@ -1,0 +1,117 @@
+import { readFile, stat } from 'node:fs/promises';
+import { programSummary, readProgram } from '@tierwise/binary';
+import { type ModelSummary, TierwiseError, toTierwiseError } from '@tierwise/core';
+import { readBundle } from '@tierwise/edge';
+import { findStem, readOnnx, summarize } from '@tierwise/graph';
+import type { Artifact } from '@tierwise/plan';
+import { bytesText, percent, type Terminal, table } from '../terminal.ts';
+
+export interface InspectFlags {
+  /** `name=size` for dimensions that the file leaves open. */
+  readonly dim: Readonly<Record<string, number>>;
+}
+
+/** `tierwise inspect`: what is in an ONNX file, a branch program or a bundle. */
+export async function inspectCommand(path: string, flags: InspectFlags, terminal: Terminal): Promise<void> {
+  const found = await stat(path).catch((cause: Error) => {
+    throw new TierwiseError(
+      'FILE_UNREADABLE',
+      `${path} cannot be read: ${cause.message}`,
+      { file: path },
+      { cause },
+    );
+  });
+  if (found.isDirectory()) return inspectBundle(path, terminal);
+  const bytes = await readFile(path);
+  if (path.endsWith('.safetensors')) return inspectProgram(path, bytes, terminal);
+  return inspectOnnx(path, bytes, flags, terminal);
+}
+
+function inspectOnnx(path: string, bytes: Uint8Array, flags: InspectFlags, terminal: Terminal): void {
+  const model = readOnnx(bytes, path);
+  const summary = summarize(model, { dims: flags.dim });
+  let stem: string | undefined;
+  try {
+    stem = findStem(model, { dims: flags.dim });
+  } catch (error) {
+    terminal.note(`no stem: ${toTierwiseError(error).message}`);
+  }
+  terminal.result({ file: path, bytes: bytes.length, ...summary, stem }, () =>
+    onnxText(path, bytes.length, summary, stem),
+  );
+}
+
+function onnxText(path: string, bytes: number, summary: ModelSummary, stem: string | undefined): string {
+  const shape = (name: string) => summary.tensors.find((t) => t.name === name)?.dims.join('x') ?? '';
+  const port = (t: { name: string; dims: readonly number[] }) => `${t.name} [${t.dims.join(', ')}]`;
+  return [
+    `${path}: ${bytesText(bytes)}, ${summary.nodes.length} nodes, ${summary.totals.flops.toLocaleString('en')} FLOPs, ${bytesText(summary.totals.parameterBytes)} of weights`,
+    `from ${summary.inputs.map(port).join(', ')} to ${summary.outputs.map(port).join(', ')}`,
+    '',
+    table([
+      ['op', 'node', 'output', 'FLOPs', 'weights'],
+      ...summary.nodes.map((n) => [
+        n.op,
+        n.name,
+        shape(n.outputs[0] ?? ''),
+        n.flops,
+        bytesText(n.parameterBytes),
+      ]),
+    ]),
+    '',
+    `${summary.cuts.length} places to cut (one tensor crosses)${stem === undefined ? '' : `; a branch would leave after "${stem}"`}`,
+    table([
+      ['tensor', 'bytes', 'FLOPs before', 'FLOPs after'],
+      ...summary.cuts.map((c) => [c.tensor, c.bytes, c.flopsBefore, c.flopsAfter]),
+    ]),
+  ].join('\n');
+}
+
+function inspectProgram(path: string, bytes: Uint8Array, terminal: Terminal): void {
+  terminal.result({ file: path, bytes: bytes.length, ...programSummary(readProgram(bytes, path)) }, (s) =>
+    programText(path, s),
+  );
+}
+
+function programText(path: string, s: ReturnType<typeof programSummary> & { bytes: number }): string {
+  return [
+    `${path}: ${bytesText(s.bytes)} (weights ${bytesText(s.weightBytes)}), ${s.binaryMacs.toLocaleString('en')} binary and ${s.realMacs.toLocaleString('en')} real multiply-adds, activations ${bytesText(s.activationBytes)}`,
+    table([
+      ['op', 'gives', 'shape', 'bytes', 'MACs'],
+      ...s.ops.map((op) => [
+        op.kind,
+        op.value,
+        `${op.shape.c}x${op.shape.h}x${op.shape.w}`,
+        op.activationBytes,
+        op.macs,
+      ]),
+    ]),
+    table([
+      ['tensor', 'stored as', 'bytes'],
+      ...s.tensors.map((t) => [t.name, `${t.dtype} [${t.dims.join(', ')}]`, t.bytes]),
+    ]),
+  ].join('\n');
+}
+
+async function inspectBundle(path: string, terminal: Terminal): Promise<void> {
+  const { manifest, artifacts } = await readBundle(path);
+  const bytesOf = (wanted: Artifact) => artifacts.find(({ artifact }) => artifact === wanted)!.bytes;
+  const program = programSummary(
+    readProgram(bytesOf(manifest.branch.artifact), manifest.branch.artifact.file),
+  );
+  const main = summarize(readOnnx(bytesOf(manifest.main.artifact), manifest.main.artifact.file));
+  const { measured, exit, codec, branch } = manifest;
+  terminal.result({ bundle: path, manifest, program, main: main.totals }, () =>
+    [
+      `${manifest.name}: ${manifest.labels.length} classes, input ${manifest.input.dims.join('x')}, cut at "${manifest.stem.tensor}" ${manifest.stem.dims.join('x')}`,
+      `branch ${bytesText(branch.artifact.bytes)}, main ${bytesText(manifest.main.artifact.bytes)}`,
+      `exits ${exit.kind === 'entropy' ? `below an entropy of ${exit.threshold.toPrecision(4)}` : 'always'}; sends the stem ${codec.kind === 'raw' ? 'as float32' : `in ${codec.bits} bits over ${codec.lo} to ${codec.hi.toPrecision(4)}`}`,
+      `FLOPs: stem ${manifest.flops.stem.toLocaleString('en')}, branch ${manifest.flops.branch.toLocaleString('en')}, rest ${manifest.flops.rest.toLocaleString('en')}`,
+      measured === undefined
+        ? 'not measured'
+        : `measured on ${measured.samples.toLocaleString('en')} test samples of ${measured.data}: main ${percent(measured.mainAccuracy)}, branch ${percent(measured.branchAccuracy)}, composite ${percent(measured.compositeAccuracy)}, ${percent(measured.exitRate)} exit`,
+      '',
+      programText(manifest.branch.artifact.file, { ...program, bytes: branch.artifact.bytes }),
+    ].join('\n'),
+  );
+}

@@ -1,0 +1,91 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { TierwiseError } from '@tierwise/core';
+import { type Answer, load, type SocketConstructor } from '@tierwise/device';
+import { onnxEngine } from '@tierwise/ort';
+import { type StrategyName, strategies } from '@tierwise/plan';
+import { WebSocket } from 'ws';
+import { readPicture } from '../images.ts';
+import { bytesText, percent, type Terminal, table } from '../terminal.ts';
+
+export interface RunFlags {
+  readonly edge?: string;
+  readonly strategy: string;
+  readonly threshold?: number;
+}
+
+/** `tierwise run`: this machine is the device; the pictures are classified one after the other. */
+export async function runCommand(
+  bundle: string,
+  images: readonly string[],
+  flags: RunFlags,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!Object.hasOwn(strategies, flags.strategy))
+    throw new TierwiseError(
+      'USAGE',
+      `--strategy: there is no "${flags.strategy}"; there are ${Object.keys(strategies).join(', ')}`,
+    );
+  const remote = /^https?:/.test(bundle);
+  await using composite = await load(remote ? bundle : pathToFileURL(`${resolve(bundle)}/`), {
+    signal,
+    strategy: flags.strategy as StrategyName,
+    engines: [onnxEngine({ threads: 1, workers: 1 })],
+    edge: flags.edge === undefined ? remote : streamAddress(flags.edge),
+    rawInputMayLeave: flags.strategy === 'edge-only',
+    fetch: remote ? fetch : fetchFile,
+    WebSocket: WebSocket as unknown as SocketConstructor,
+    onProgress: (p) =>
+      terminal.progress(`${p.file}: ${bytesText(p.loadedBytes)} of ${bytesText(p.totalBytes)}`),
+  });
+  const answers: (Pick<Answer, 'label' | 'tier' | 'exit' | 'entropy'> & Record<string, unknown>)[] = [];
+  for (const image of images) {
+    const answer = await composite.classify(await readPicture(image), {
+      signal,
+      ...(flags.threshold === undefined ? {} : { threshold: flags.threshold }),
+    });
+    const { probabilities, ...rest } = answer;
+    answers.push({ image, probability: probabilities[answer.classIndex], ...rest });
+  }
+  terminal.result({ model: composite.manifest.name, strategy: composite.plan.strategy, answers }, () =>
+    table([
+      ['image', 'label', 'sure', 'tier', 'entropy', 'ms', 'sent'],
+      ...answers.map((a) => [
+        String(a['image']),
+        a.label,
+        percent(Number(a['probability'])),
+        a['degraded'] ? `${a.tier} (degraded: ${(a['degraded'] as { code: string }).code})` : a.tier,
+        a.entropy.toPrecision(3),
+        Number(a['totalMs']).toFixed(1),
+        bytesText((a['sent'] as { bytes: number } | undefined)?.bytes ?? 0),
+      ]),
+    ]),
+  );
+}
+
+/** An edge is named by its address; its stream is at a path that the Open Inference Protocol leaves free. */
+function streamAddress(edge: string): string {
+  if (!URL.canParse(edge))
+    throw new TierwiseError('USAGE', `--edge must be an address like http://127.0.0.1:8700, not "${edge}"`);
+  const url = new URL(edge);
+  if (url.pathname === '/') url.pathname = '/v2/stream';
+  return url.href;
+}
+
+/** What a page's fetch is to a server this is to a folder. */
+const fetchFile: typeof fetch = async (input, init) => {
+  init?.signal?.throwIfAborted();
+  const url = new URL(input instanceof Request ? input.url : input);
+  try {
+    return new Response(new Uint8Array(await readFile(fileURLToPath(url))));
+  } catch (cause) {
+    throw new TierwiseError(
+      'FILE_UNREADABLE',
+      `${fileURLToPath(url)} cannot be read: ${(cause as Error).message}`,
+      { file: url.pathname },
+      { cause },
+    );
+  }
+};

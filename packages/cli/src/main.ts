@@ -1,0 +1,170 @@
+import { availableParallelism } from 'node:os';
+import { TierwiseError } from '@tierwise/core';
+import { networks, optimizers } from '@tierwise/train';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { doctorCommand } from './commands/doctor.ts';
+import { type EdgeFlags, edgeCommand } from './commands/edge.ts';
+import { evalCommand } from './commands/eval.ts';
+import { inspectCommand } from './commands/inspect.ts';
+import { type RunFlags, runCommand } from './commands/run.ts';
+import { type TrainFlags, trainCommand } from './commands/train.ts';
+import { createTerminal, fail, type Terminal } from './terminal.ts';
+
+/** The first Ctrl-C asks the work to end cleanly, the second does not ask. (The edge handles its own signals.) */
+function untilCtrlC(): AbortSignal {
+  const stop = new AbortController();
+  process.once('SIGINT', () => {
+    stop.abort(new TierwiseError('CANCELLED', 'cancelled'));
+    process.once('SIGINT', () => process.exit(130));
+  });
+  return stop.signal;
+}
+
+/** A whole number of at least `min`. */
+function whole(min: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < min)
+      throw new InvalidArgumentError(`It must be a whole number of at least ${min}.`);
+    return value;
+  };
+}
+
+/** A number from `min` to `max`. */
+function real(min: number, max: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= min && value <= max))
+      throw new InvalidArgumentError(`It must be a number from ${min} to ${max}.`);
+    return value;
+  };
+}
+
+function collectDim(text: string, known: Readonly<Record<string, number>>): Record<string, number> {
+  const match = /^(.+)=(\d+)$/.exec(text);
+  if (!match) throw new InvalidArgumentError('Write it as NAME=SIZE.');
+  return { ...known, [match[1]!]: whole(1)(match[2]!) };
+}
+
+const collect = (text: string, known: readonly string[]): string[] => [...known, text];
+
+/** Makes the handler of a command: with its terminal, its errors and Ctrl-C. */
+function handle<Args extends unknown[]>(work: (terminal: Terminal, ...args: Args) => Promise<void>) {
+  return async (...args: [...Args, Command]): Promise<void> => {
+    const json = Boolean((args.at(-1) as Command).optsWithGlobals()['json']);
+    try {
+      await work(createTerminal({ json }), ...(args.slice(0, -1) as unknown as Args));
+    } catch (error) {
+      fail(error, { json });
+    }
+  };
+}
+
+const program = new Command('tierwise')
+  .description('One neural network spread over the browser, the edge and the cloud.')
+  .version('0.1.0')
+  .showHelpAfterError('(tierwise --help, or tierwise COMMAND --help, lists what there is)')
+  .exitOverride();
+
+program
+  .command('train')
+  .description('train a composite from scratch and write it as a bundle')
+  .requiredOption('--network <name>', `one of: ${Object.keys(networks).join(', ')}`)
+  .requiredOption('--data <name|folder>', 'mnist, fashion-mnist, or a folder of IDX files')
+  .requiredOption('-o, --output <folder>', 'the bundle to write, NAME.tierwise')
+  .option('--epochs <n>', 'passes over the training samples', whole(1), 12)
+  .option('--batch <n>', 'samples in one step', whole(2), 200)
+  .option('--optimizer <name>', `one of: ${Object.keys(optimizers).join(', ')}`, 'adam')
+  .option('--rate <x>', 'highest learning rate; warm-up and a cosine surround it', real(0, 10), 2e-3)
+  .option('--holdout <n>', 'training samples held back to choose the threshold', whole(1), 5000)
+  .option('--shift <pixels>', 'training pictures are moved by up to this', whole(0), 1)
+  .option('--flip', 'mirror training pictures at random', false)
+  .option('--seed <n>', 'of every random choice', whole(0), 1)
+  .option(
+    '--tolerance <share>',
+    'accuracy that the threshold may cost on the held-back samples',
+    real(0, 1),
+    0.0003,
+  )
+  .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+  .option('--resume', 'go on from the checkpoint beside the bundle', false)
+  .option('--json', 'print one JSON object')
+  .action(handle((terminal, flags: TrainFlags) => trainCommand(flags, terminal, untilCtrlC())));
+
+program
+  .command('eval')
+  .description('measure a bundle as it is deployed, over every test sample')
+  .argument('<bundle>', 'NAME.tierwise')
+  .requiredOption('--data <name|folder>', 'mnist, fashion-mnist, or a folder of IDX files')
+  .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+  .option('--json', 'print one JSON object')
+  .action(
+    handle((terminal, bundle: string, flags: { data: string; threads?: number }) =>
+      evalCommand(bundle, flags, terminal, untilCtrlC()),
+    ),
+  );
+
+program
+  .command('inspect')
+  .description('say what is in an ONNX file, a branch program or a bundle')
+  .argument('<file>', 'FILE.onnx, FILE.safetensors or NAME.tierwise')
+  .option(
+    '--dim <name=size>',
+    'size of a dimension that the file leaves open; may be repeated',
+    collectDim,
+    {},
+  )
+  .option('--json', 'print one JSON object')
+  .action(
+    handle((terminal, file: string, flags: { dim: Record<string, number> }) =>
+      inspectCommand(file, flags, terminal),
+    ),
+  );
+
+program
+  .command('edge')
+  .description('serve bundles, and a site beside them')
+  .option('--models <folder>', 'folder of NAME.tierwise bundles', 'models')
+  .option('--host <address>', 'address to listen on; loopback unless you say otherwise', '127.0.0.1')
+  .option('--port <n>', '0 takes any free one', whole(0), 8700)
+  .option('--site <folder>', 'files served at /')
+  .option('--workers <n>', 'threads that compute', whole(1), Math.max(1, availableParallelism() - 1))
+  .option(
+    '--allow-origin <origin>',
+    'another origin whose pages may use this edge; may be repeated',
+    collect,
+    [],
+  )
+  .option('--json', 'print one JSON object when it serves')
+  .action(handle((terminal, flags: EdgeFlags) => edgeCommand(flags, terminal)));
+
+program
+  .command('run')
+  .description('classify pictures with this machine as the device')
+  .argument('<bundle>', 'NAME.tierwise, or the address of one that an edge serves')
+  .argument('<image...>', 'PNG, JPEG, WebP, ...')
+  .option('--edge <url>', 'where unsure pictures are finished')
+  .option('--strategy <name>', 'lcdnn, device-only or edge-only', 'lcdnn')
+  .option('--threshold <x>', "entropy below which the device answers, instead of the bundle's", real(0, 1.01))
+  .option('--json', 'print one JSON object')
+  .action(
+    handle((terminal, bundle: string, images: string[], flags: RunFlags) =>
+      runCommand(bundle, images, flags, terminal, untilCtrlC()),
+    ),
+  );
+
+program
+  .command('doctor')
+  .description('say what this machine has and lacks')
+  .option('--json', 'print one JSON object')
+  .action(handle((terminal) => doctorCommand(terminal)));
+
+// `tierwise inspect ... | head` ends when nobody reads any more.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? 0 : 2;
+}
