@@ -2,28 +2,26 @@ import { createEdge, type Edge, type EdgeOptions } from './edge.ts';
 
 const signals = ['SIGINT', 'SIGTERM'] as const;
 
+export interface RunningEdge {
+  readonly edge: Edge;
+  /** Resolves when the edge has drained after SIGINT or SIGTERM. */
+  readonly closed: Promise<void>;
+}
+
 /**
- * Runs an edge as a process of its own until SIGINT or SIGTERM, and resolves when it has drained. A second signal
- * ends the process at once: by the signal itself, because `process.exit` during an inference aborts noisily.
+ * Runs an edge until the process gets SIGINT or SIGTERM. A second signal ends the process at once: by the
+ * signal itself, because `process.exit` during an inference aborts noisily.
  * @throws TierwiseError as `createEdge` does
  */
-export async function runEdge(options: EdgeOptions, onListening: (edge: Edge) => void): Promise<void> {
-  let stop: () => void = () => {};
-  const stopped = new Promise<void>((resolve) => {
-    stop = resolve;
+export async function runEdge(options: EdgeOptions): Promise<RunningEdge> {
+  const edge = await createEdge(options);
+  const closed = new Promise<void>((resolve, reject) => {
+    const onSignal = (): void => {
+      // From here on a signal meets the default action again.
+      for (const signal of signals) process.off(signal, onSignal);
+      edge.close().then(resolve, reject);
+    };
+    for (const signal of signals) process.on(signal, onSignal);
   });
-  // From here on a second signal meets the default action again.
-  const onSignal = (): void => {
-    for (const signal of signals) process.off(signal, onSignal);
-    stop();
-  };
-  for (const signal of signals) process.on(signal, onSignal);
-  try {
-    const edge = await createEdge(options);
-    onListening(edge);
-    await stopped;
-    await edge.close();
-  } finally {
-    for (const signal of signals) process.off(signal, onSignal);
-  }
+  return { edge, closed };
 }
