@@ -1,0 +1,174 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { writeProgram } from '@tierwise/binary';
+import { type Tensor, TierwiseError, tensor, toTierwiseError } from '@tierwise/core';
+import { type Engine, type Manifest, parseManifest, strategies } from '@tierwise/plan';
+import { createRuntime, replyMessage } from '@tierwise/runtime';
+import { decodeFrame, encodeFrame, failureOf, unpack } from '@tierwise/wire';
+import { type WebSocket, WebSocketServer } from 'ws';
+
+/*
+ * A site with a tiny bundle: four pixels, three classes. The branch scores a tenth of pixels 0, 1, 2; the main
+ * network scores pixels 1, 2, 0. So [100, 0, 0, x] is sure of class a at the branch, and [3, 2, 1, x] is doubted
+ * there and class c for the main network.
+ */
+
+export const branchBytes = writeProgram(
+  {
+    input: { tensor: 'pixels', shape: { c: 1, h: 2, w: 2 } },
+    ops: [
+      { kind: 'affine', input: 0, output: 1, scale: 'one', bias: 'zero', relu: false },
+      { kind: 'denseReal', input: 1, output: 2, weights: 'tenths', bias: 'zeros', channels: 3 },
+    ],
+    outputs: [
+      { tensor: 'stem', value: 1, dims: [1, 1, 2, 2] },
+      { tensor: 'branch_scores', value: 2, dims: [1, 3] },
+    ],
+  },
+  new Map<string, Tensor>([
+    ['one', tensor('float32', [1], Float32Array.of(1))],
+    ['zero', tensor('float32', [1], Float32Array.of(0))],
+    ['tenths', tensor('float32', [3, 4], Float32Array.of(0.1, 0, 0, 0, 0, 0.1, 0, 0, 0, 0, 0.1, 0))],
+    ['zeros', tensor('float32', [3], new Float32Array(3))],
+  ]),
+);
+export const mainBytes = new TextEncoder().encode('1 2 0');
+
+/** The engine of the main network: the pixel that each class is scored by. */
+export const mainEngine: Engine = {
+  name: 'onnx',
+  async load(artifact, section) {
+    const text = new TextDecoder().decode(artifact);
+    if (!/^\d( \d)*$/.test(text)) throw new TierwiseError('MODEL_CORRUPT', 'not a list of pixels');
+    return {
+      async run(inputs) {
+        const { data } = inputs.get(section.inputs[0]!.tensor)!;
+        const scores = Float32Array.from(text.split(' '), (i) => Number(data[Number(i)]));
+        return new Map([['main_scores', tensor('float32', [1, scores.length], scores)]]);
+      },
+      async dispose() {},
+    };
+  },
+};
+
+const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+export function tinyManifest(changes: Partial<Manifest> = {}): Manifest {
+  const artifact = (file: string, engine: string, bytes: Uint8Array) => ({
+    file,
+    digest: digest(bytes),
+    bytes: bytes.length,
+    engine,
+  });
+  return parseManifest({
+    format: 'tierwise/1',
+    name: 'tiny',
+    labels: ['a', 'b', 'c'],
+    preprocess: { channels: 1, height: 2, width: 2, scale: 1, mean: [0], std: [1] },
+    input: { tensor: 'pixels', dims: [1, 1, 2, 2] },
+    stem: { tensor: 'stem', dims: [1, 1, 2, 2] },
+    branch: {
+      artifact: artifact('branch.safetensors', 'binary', branchBytes),
+      scores: { tensor: 'branch_scores', dims: [1, 3] },
+    },
+    main: {
+      artifact: artifact('model.onnx', 'onnx', mainBytes),
+      scores: { tensor: 'main_scores', dims: [1, 3] },
+    },
+    codec: { kind: 'packed', bits: 8, lo: 0, hi: 255 },
+    exit: { kind: 'entropy', threshold: 0.5 },
+    flops: { stem: 4, branch: 24, rest: 24 },
+    ...changes,
+  });
+}
+
+export const served = { artifacts: '../../artifacts', stream: '/v2/stream' };
+
+export interface Site {
+  /** Of the bundle's folder, without a slash at the end. */
+  readonly url: string;
+  /** Paths asked for, in order. */
+  readonly paths: string[];
+  /** What GET answers; a test may change it. */
+  readonly files: Map<string, Uint8Array | string | ((response: ServerResponse) => void)>;
+  readonly sockets: ReadonlySet<WebSocket>;
+  stop(): Promise<void>;
+}
+
+/** Serves the bundle over HTTP and its sections over WebSocket, as an edge does. */
+export async function startSite(manifest: Manifest = tinyManifest({ served })): Promise<Site> {
+  const paths: string[] = [];
+  const files: Site['files'] = new Map<string, string | Uint8Array | ((response: ServerResponse) => void)>([
+    ['/models/tiny/manifest.json', JSON.stringify(manifest)],
+    ['/models/tiny/branch.safetensors', branchBytes],
+    ['/models/tiny/model.onnx', mainBytes],
+    [`/artifacts/${digest(branchBytes)}`, branchBytes],
+    [`/artifacts/${digest(mainBytes)}`, mainBytes],
+  ]);
+  const server = createServer((request, response) => {
+    paths.push(request.url!);
+    const found = files.get(request.url!);
+    if (typeof found === 'function') found(response);
+    else if (found === undefined) response.writeHead(404).end();
+    else response.end(found);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+
+  const runtime = createRuntime({
+    place: 'edge',
+    engines: [mainEngine],
+    artifact: async () => mainBytes,
+    now: () => performance.now(),
+  });
+  const sockets = new WebSocketServer({ server, path: '/v2/stream' });
+  sockets.on('connection', (socket) => {
+    socket.on('message', async (data) => {
+      const request = decodeFrame(new Uint8Array(data as Buffer));
+      if (request.kind !== 'request') return;
+      try {
+        const inputs = new Map(
+          [...request.inputs].map(([name, packed]) => [name, unpack(packed.data as Uint8Array)]),
+        );
+        const plan = planOf(manifest, String(request.parameters['plan']));
+        const outcome = await runtime.serve(plan, String(request.parameters['section']), inputs);
+        socket.send(encodeFrame(replyMessage(plan, outcome, request)));
+      } catch (error) {
+        socket.send(encodeFrame(failureOf(toTierwiseError(error), request.id)));
+      }
+    });
+  });
+
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}/models/tiny`,
+    paths,
+    files,
+    sockets: sockets.clients,
+    async stop() {
+      for (const socket of sockets.clients) socket.terminate();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await runtime.dispose();
+    },
+  };
+}
+
+/** The Plan of that id, made here as the device made it there. */
+function planOf(manifest: Manifest, id: string) {
+  const context = {
+    uplinkBitsPerSecond: 1e6,
+    downlinkBitsPerSecond: 1e6,
+    roundTripMs: 1,
+    edge: true,
+    resident: [],
+  };
+  const profile = { deviceFlopsPerSecond: 1e9, edgeFlopsPerSecond: 1e9 };
+  const plans = Object.values(strategies).map(
+    (strategy) => strategy(manifest, profile, context, { objective: 'latency', rawInputMayLeave: true }).plan,
+  );
+  const plan = plans.find((candidate) => candidate.id === id);
+  if (plan === undefined) throw new TierwiseError('ARTIFACT_UNKNOWN', `no Plan ${id}`);
+  return plan;
+}
