@@ -1,4 +1,5 @@
 /** The page: puts the sheet, the network and the views together. */
+import './hook.ts';
 import { toTierwiseError } from '@tierwise/core';
 import { type Answer, type Composite, type EdgeState, load } from '@tierwise/device';
 import { onnxEngine } from '@tierwise/device/ort';
@@ -15,17 +16,6 @@ import { createPathView } from './path-view.ts';
 import { createPictureView } from './picture-view.ts';
 import { createStrategyView } from './strategy-view.ts';
 import { rasterSide } from './strokes.ts';
-
-declare global {
-  interface Window {
-    /** For end-to-end tests: present once the network is loaded. Nothing of the page itself reads it. */
-    tierwiseDemo?: {
-      readonly composite: Composite;
-      /** Classifies 28 x 28 greys (0 background to 255 ink) as a finished drawing, and shows the answer. */
-      classifyPixels(data: Uint8Array): Promise<Answer>;
-    };
-  }
-}
 
 /** A threshold that every entropy is below: the device answers and nothing is sent. */
 const everyOneStays = 1.01;
@@ -52,17 +42,15 @@ let frame = 0;
 const show = (next: Shown): void => {
   shown = next;
   const answer = next.kind === 'answer' || next.kind === 'guess' ? next.answer : undefined;
-  const plan = composite?.plan;
+  const loaded = composite;
   answerView.show(next);
   scale.show(answer && { ...answer, guess: next.kind === 'guess' });
-  pathView.show(
-    answer &&
-      plan && {
-        answer,
-        places: plan.places,
-        rawInput: answer.sent?.tensor === composite?.manifest.input.tensor,
-      },
-  );
+  if (answer === undefined || loaded === undefined) {
+    pathView.show({ kind: next.kind === 'none' ? 'none' : 'nothing' });
+    return;
+  }
+  const rawInput = answer.sent?.tensor === loaded.manifest.input.tensor;
+  pathView.show({ kind: 'answer', answer, places: loaded.plan.places, rawInput });
 };
 
 /** Classifies `greys` and shows the answer, unless `signal` was aborted meanwhile. A guess never leaves the device. */
@@ -75,8 +63,10 @@ const classify = async (
     { data: greys, width: pictureSide, height: pictureSide },
     guess ? { signal, threshold: everyOneStays } : { signal },
   );
-  if (!signal.aborted) show({ kind: guess ? 'guess' : 'answer', answer });
-  if (!guess) pathView.setPngBytes(await pictureView.pngBytes());
+  if (signal.aborted) return answer;
+  show({ kind: guess ? 'guess' : 'answer', answer });
+  // Not waited for: browsers make a PNG when they are idle, which may take a second.
+  if (!guess) void pictureView.pngBytes().then(pathView.setPngBytes);
   return answer;
 };
 
