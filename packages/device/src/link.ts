@@ -104,7 +104,10 @@ export function openLink({ url, WebSocket, random, onState }: LinkOptions): Link
     // A close event always follows.
     socket.addEventListener('error', () => {});
     socket.addEventListener('close', () => {
-      lose(opening, unreachable(opening.open ? `the connection to ${url} was lost` : `${url} refused`));
+      lose(
+        opening,
+        unreachable(opening.open ? `the connection to ${url} was lost` : `${url} took no connection`),
+      );
     });
   }
 
