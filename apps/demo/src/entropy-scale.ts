@@ -49,6 +49,13 @@ export function whySentence(judged: Judged, threshold: number): string {
       ? `Entropy ${entropy} is below ${limit}: this would stay on this device.`
       : `Entropy ${entropy} is not below ${limit}: this would go on to the edge.`;
   }
+  // The slider has passed the entropy since, and the answer to that is still on its way.
+  const overtaken = judged.entropy < threshold !== judged.entropy < judged.threshold;
+  if (overtaken) {
+    return judged.entropy < threshold
+      ? `Entropy ${entropy} is below ${limit} now: asking this device.`
+      : `Entropy ${entropy} is not below ${limit} now: asking the edge.`;
+  }
   if (judged.degraded !== undefined) {
     return `Entropy ${entropy} is not below ${limit}, but the edge could not finish it.`;
   }

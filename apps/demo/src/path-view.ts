@@ -66,21 +66,29 @@ export function comparison(uplinkBytes: number, pngBytes: number): string {
 export function sentSentence(answer: Pick<Answer, 'sent' | 'path'>, rawInput: boolean): string {
   const uplinkBytes = answer.path.reduce((total, step) => total + step.uplinkBytes, 0);
   if (uplinkBytes === 0 && answer.sent === undefined) return 'Nothing left this device.';
-  const { dims = [], bytes = 0, rawBytes = 0 } = answer.sent ?? {};
-  const what = rawInput ? 'the picture itself' : 'a feature map, from which the drawing may be recovered';
+  const { dims = [], bytes = 0 } = answer.sent ?? {};
+  const values = `${formatBytes(bytes)} for ${dims.slice(1).join('\u00a0×\u00a0')} values`;
   return (
-    `${formatBytes(uplinkBytes)} left this device: ${what} ` +
-    `(${dims.slice(1).join(' × ')}, ${formatBytes(bytes)} packed, ${formatBytes(rawBytes)} as float32).`
+    `${formatBytes(uplinkBytes)} left this device: a message with ` +
+    (rawInput
+      ? `the picture itself, packed (${values}).`
+      : `a packed feature map (${values}). It can still reveal the drawing.`)
   );
 }
 
+/** An answer and what its Plan says of it, or why there is none. */
+export type PathShown =
+  | {
+      readonly kind: 'answer';
+      readonly answer: Answer;
+      readonly places: readonly Place[];
+      /** Whether what was sent was the picture itself. */
+      readonly rawInput: boolean;
+    }
+  | { readonly kind: 'nothing' | 'none' };
+
 export interface PathView {
-  /** Shows an answer made by a Plan with these places; undefined empties the table. */
-  show(
-    shown:
-      | { readonly answer: Answer; readonly places: readonly Place[]; readonly rawInput: boolean }
-      | undefined,
-  ): void;
+  show(shown: PathShown): void;
   /** The size of the same picture as a PNG, as soon as it is known; undefined when there is no picture. */
   setPngBytes(bytes: number | undefined): void;
 }
@@ -101,9 +109,10 @@ export function createPathView(): PathView {
 
   return {
     show(shown) {
-      const steps = shown && pathRows(shown.answer, shown.places);
+      const answer = shown.kind === 'answer' ? shown.answer : undefined;
+      const steps = shown.kind === 'answer' ? pathRows(shown.answer, shown.places) : undefined;
+      const totalMs = answer?.totalMs ?? 0;
       let startMs = 0;
-      const totalMs = shown?.answer.totalMs ?? 0;
       rows.forEach((row, index) => {
         const step = steps?.[index];
         const ms = step?.ms;
@@ -119,12 +128,17 @@ export function createPathView(): PathView {
         bar.style.setProperty('--length', String(totalMs > 0 ? (ms ?? 0) / totalMs : 0));
         startMs += ms ?? 0;
       });
-      uplinkBytes = shown?.answer.path.reduce((total, step) => total + step.uplinkBytes, 0);
-      totalTime.textContent = shown === undefined ? '–' : formatMs(totalMs);
+      uplinkBytes = answer?.path.reduce((total, step) => total + step.uplinkBytes, 0);
+      totalTime.textContent = answer === undefined ? '–' : formatMs(totalMs);
       totalBytes.textContent = uplinkBytes === undefined ? '–' : `↑ ${formatBytes(uplinkBytes)}`;
       sent.textContent =
-        shown === undefined ? 'Nothing has left this device.' : sentSentence(shown.answer, shown.rawInput);
-      sent.dataset['bytes'] = String(uplinkBytes ?? 0);
+        shown.kind === 'answer'
+          ? sentSentence(shown.answer, shown.rawInput)
+          : shown.kind === 'none'
+            ? 'Without an answer it is not known what was sent.'
+            : 'Nothing to send yet.';
+      if (uplinkBytes === undefined) delete sent.dataset['bytes'];
+      else sent.dataset['bytes'] = String(uplinkBytes);
       compare();
     },
     setPngBytes(bytes) {

@@ -6,7 +6,7 @@ import { pictureSide } from './normalize-drawing.ts';
 export interface PictureView {
   /** Shows `greys`, 784 values 0..255; undefined shows an empty field. */
   show(greys: Uint8Array | undefined): void;
-  /** Bytes of the picture now shown as a PNG of this browser; undefined when it is empty or cannot be made. */
+  /** Bytes of the picture as a PNG of this browser; undefined when it is empty, cannot be made, or changed meanwhile. */
   pngBytes(): Promise<number | undefined>;
 }
 
@@ -32,8 +32,9 @@ export function createPictureView(): PictureView {
       const asked = shown;
       if (asked === undefined) return undefined;
       const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, 'image/png'));
-      if (shown === asked && blob !== null) size.textContent = formatBytes(blob.size);
-      return blob?.size;
+      if (shown !== asked || blob === null) return undefined;
+      size.textContent = formatBytes(blob.size);
+      return blob.size;
     },
   };
 }

@@ -35,6 +35,8 @@ test('the sentence names the tier and the comparison that was made', () => {
     'Entropy 0.20 is not below 0.05: too unsure, so the edge finished it.',
   );
   expect(whySentence({ ...judged, entropy: 0.0012, tier: 'device' }, 0.05)).toContain('0.0012 is below 0.05');
+  expect(whySentence(judged, 0.3)).toBe('Entropy 0.20 is below 0.30 now: asking this device.');
+  expect(whySentence({ ...judged, threshold: 0.3, tier: 'device' }, 0.05)).toContain('asking the edge');
   const degraded = { code: 'EDGE_UNREACHABLE' as const, reason: 'no edge' };
   expect(whySentence({ ...judged, tier: 'device', degraded }, 0.05)).toContain('could not finish');
   expect(whySentence({ entropy: 0.2, tier: 'edge' }, 0.05)).toContain('No threshold');
