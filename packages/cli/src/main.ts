@@ -87,6 +87,7 @@ program
     0.0003,
   )
   .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+  .option('--checkpoint-steps <n>', 'steps between two checkpoints', whole(1), 100)
   .option('--resume', 'go on from the checkpoint beside the bundle', false)
   .option('--json', 'print one JSON object')
   .action(handle((terminal, flags: TrainFlags) => trainCommand(flags, terminal, untilCtrlC())));

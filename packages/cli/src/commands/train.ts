@@ -27,6 +27,7 @@ export interface TrainFlags {
   readonly seed: number;
   readonly tolerance: number;
   readonly threads?: number;
+  readonly checkpointSteps: number;
   readonly resume: boolean;
 }
 
@@ -92,7 +93,7 @@ export async function trainCommand(
     data: data.train,
     threads,
     checkpoint,
-    checkpointSteps: 100,
+    checkpointSteps: flags.checkpointSteps,
     resume: flags.resume,
     signal,
     onProgress(p) {

@@ -1,0 +1,236 @@
+/** The command as a user starts it: its own process, the compiled packages. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { tinyData } from '../../train/test/tiny-data.ts';
+
+const bin = fileURLToPath(new URL('../bin/tierwise.js', import.meta.url));
+const models = fileURLToPath(new URL('../../../models', import.meta.url));
+const bundle = join(models, 'lenet-mnist.tierwise');
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tierwise-cli-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function start(...args: string[]): { child: ChildProcess; ended: Promise<Ended> } {
+  const child = spawn(process.execPath, [bin, ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = new Promise<Ended>((resolve) => {
+    let [stdout, stderr] = ['', ''];
+    child.stdout!.on('data', (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr!.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    child.on('close', (status) => resolve({ status, stdout, stderr }));
+  });
+  return { child, ended };
+}
+
+const tierwise = (...args: string[]): Promise<Ended> => start(...args).ended;
+
+/** `--json` prints one object and nothing else on stdout. */
+async function json(...args: string[]): Promise<{ status: number | null; value: Record<string, unknown> }> {
+  const { status, stdout } = await tierwise(...args, '--json');
+  return { status, value: JSON.parse(stdout) };
+}
+
+test('help names every command, and each command has its own', async () => {
+  const { status, stdout } = await tierwise('--help');
+  expect(status).toBe(0);
+  for (const command of ['train', 'eval', 'inspect', 'edge', 'run', 'doctor']) {
+    expect(stdout).toContain(command);
+    const own = await tierwise(command, '--help');
+    expect(own.status).toBe(0);
+    expect(own.stdout).toContain('--json');
+  }
+});
+
+test('doctor tries what is there', async () => {
+  const { status, value } = await json('doctor');
+  expect(status).toBe(0);
+  expect(value['checks']).toEqual(
+    expect.arrayContaining([expect.objectContaining({ name: 'onnxruntime', ok: true, found: 'runs' })]),
+  );
+});
+
+test('inspect explains a bundle, its branch and its graph', async () => {
+  const whole = await json('inspect', bundle);
+  expect(whole.value).toMatchObject({
+    manifest: { name: 'lenet-mnist' },
+    program: { binaryMacs: 2_000_000 },
+  });
+  const branch = await json('inspect', join(bundle, 'branch.safetensors'));
+  expect(branch.value).toMatchObject({ binaryMacs: 2_000_000 });
+  const graph = await json('inspect', join(bundle, 'model.onnx'));
+  expect(graph.value).toMatchObject({ stem: 'stem' });
+  const { stdout } = await tierwise('inspect', bundle);
+  expect(stdout).toContain('convBinary');
+});
+
+test.each([
+  [['inspect', 'nowhere.onnx'], 1, 'FILE_UNREADABLE'],
+  [['inspect', bin], 1, 'MODEL_CORRUPT'],
+  [['eval', 'nowhere.tierwise', '--data', 'mnist'], 1, 'FILE_UNREADABLE'],
+  [['eval', bundle, '--data', 'nothing'], 1, 'DATA_MISSING'],
+  [['run', bundle, 'nowhere.png'], 1, 'FILE_UNREADABLE'],
+  [['run', bundle, bin], 1, 'IMAGE_INVALID'],
+  [['run', bundle, bin, '--strategy', 'guess'], 2, 'USAGE'],
+  [['train', '--network', 'vgg', '--data', 'mnist', '-o', 'x.tierwise'], 2, 'USAGE'],
+  [['train', '--network', 'lenet', '--data', 'mnist', '-o', 'x'], 2, 'USAGE'],
+  [['edge', '--models', 'nowhere'], 1, 'FILE_UNREADABLE'],
+])('%j ends with %d and %s in one object', async (args, status, code) => {
+  const ended = await json(...args);
+  expect(ended).toMatchObject({
+    status,
+    value: { code, error: expect.any(String), remedy: expect.any(String) },
+  });
+});
+
+test('a wrong option is explained, with status 2', async () => {
+  const ended = await tierwise(
+    'train',
+    '--network',
+    'lenet',
+    '--data',
+    'mnist',
+    '-o',
+    'x.tierwise',
+    '--epochs',
+    'many',
+  );
+  expect(ended.status).toBe(2);
+  expect(ended.stderr).toContain('whole number');
+  expect((await tierwise('dance')).status).toBe(2);
+});
+
+describe('run', () => {
+  test('classifies a picture on this machine, and says when an edge was needed and missing', async () => {
+    const grey = Buffer.alloc(28 * 28);
+    for (let y = 4; y < 24; y++) for (let x = 13; x < 16; x++) grey[y * 28 + x] = 255;
+    const image = join(folder, 'one.png');
+    await sharp(grey, { raw: { width: 28, height: 28, channels: 1 } })
+      .png()
+      .toFile(image);
+    const { value } = await json('run', bundle, image, '--threshold', '1.01');
+    expect(value).toMatchObject({
+      model: 'lenet-mnist',
+      answers: [{ label: '1', tier: 'device', exit: 'branch' }],
+    });
+    const alone = await json('run', bundle, image, '--threshold', '0');
+    expect(alone.value).toMatchObject({ answers: [{ label: '1', degraded: { code: 'EDGE_UNREACHABLE' } }] });
+    const whole = await json('run', bundle, image, '--strategy', 'device-only');
+    expect(whole.value).toMatchObject({ answers: [{ label: '1', exit: 'main' }] });
+  });
+
+  test('is finished by an edge in another process, which drains on SIGTERM', async () => {
+    const edge = start('edge', '--models', models, '--port', '0', '--json');
+    const { url } = await new Promise<{ url: string }>((resolve) =>
+      edge.child.stdout!.once('data', (line) => resolve(JSON.parse(String(line)))),
+    );
+    for (const source of [[bundle, '--edge', url], [`${url}/models/lenet-mnist`]]) {
+      const [from, ...flags] = source as [string, ...string[]];
+      const { value } = await json('run', from, join(folder, 'one.png'), '--threshold', '0', ...flags);
+      expect(value).toMatchObject({ answers: [{ label: '1', tier: 'edge', exit: 'main' }] });
+    }
+    edge.child.kill('SIGTERM');
+    expect((await edge.ended).status).toBe(0);
+  });
+});
+
+describe('train', () => {
+  const flags = [
+    '--network',
+    'lenet',
+    '--data',
+    './tiny',
+    '--batch',
+    '20',
+    '--holdout',
+    '60',
+    '--epochs',
+    '4',
+    '--rate',
+    '0.002',
+    '--threads',
+    '2',
+  ];
+
+  beforeAll(async () => {
+    await mkdir(join(folder, 'tiny'));
+    for (const [half, samples, seed] of [
+      ['train', 260, 1],
+      ['t10k', 100, 2],
+    ] as const) {
+      const { images, labels } = tinyData(samples, seed);
+      const header = (...words: number[]) => {
+        const bytes = Buffer.alloc(4 * words.length);
+        for (const [i, word] of words.entries()) bytes.writeUInt32BE(word, 4 * i);
+        return bytes;
+      };
+      await writeFile(
+        join(folder, 'tiny', `${half}-images-idx3-ubyte`),
+        Buffer.concat([header(0x803, samples, 28, 28), images]),
+      );
+      await writeFile(
+        join(folder, 'tiny', `${half}-labels-idx1-ubyte`),
+        Buffer.concat([header(0x801, samples), labels]),
+      );
+    }
+  });
+
+  test('killed in the middle it leaves a whole checkpoint and no bundle; resumed it writes what an unbroken run writes', async () => {
+    const whole = await tierwise('train', ...flags, '-o', 'whole.tierwise', '--json');
+    expect(whole.status, whole.stderr).toBe(0);
+    expect(JSON.parse(whole.stdout)).toMatchObject({
+      main: { accuracy: expect.any(Number) },
+      test: { samples: 100 },
+    });
+
+    const checkpoint = join(folder, 'killed.tierwise.checkpoint.safetensors');
+    const killed = start('train', ...flags, '-o', 'killed.tierwise', '--checkpoint-steps', '1');
+    await expect
+      .poll(async () => (await readFile(checkpoint).catch(() => undefined)) !== undefined, {
+        timeout: 60_000,
+        interval: 20,
+      })
+      .toBe(true);
+    killed.child.kill('SIGKILL');
+    expect((await killed.ended).status).not.toBe(0);
+    expect(await readdir(folder)).not.toContain('killed.tierwise');
+
+    const resumed = await tierwise('train', ...flags, '-o', 'killed.tierwise', '--resume');
+    expect(resumed.status, resumed.stderr).toBe(0);
+    for (const file of ['branch.safetensors', 'model.onnx'])
+      expect(
+        (await readFile(join(folder, 'killed.tierwise', file))).equals(
+          await readFile(join(folder, 'whole.tierwise', file)),
+        ),
+      ).toBe(true);
+
+    const measured = await json('eval', 'killed.tierwise', '--data', './tiny');
+    expect(measured.value).toMatchObject({
+      main: { accuracy: expect.any(Number) },
+      branch: { accuracy: expect.any(Number), bytes: expect.any(Number) },
+      composite: {
+        accuracy: expect.any(Number),
+        exitRate: expect.any(Number),
+        threshold: expect.any(Number),
+        codec: expect.any(String),
+      },
+      test: { samples: 100 },
+    });
+  });
+});
