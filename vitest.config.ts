@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 // Packages are tested from their sources; worker files that Node starts by path come from dist, so build first.
-const conditions = ['@tierwise/source', 'node', 'import', 'default'];
+const conditions = ['@tierwise/source', 'node', 'default'];
 
 export default defineConfig({
   resolve: { conditions },
