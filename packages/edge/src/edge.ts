@@ -7,7 +7,7 @@ import fastifyWebsocket from '@fastify/websocket';
 import { TierwiseError, toTierwiseError } from '@tierwise/core';
 import { onnxEngine } from '@tierwise/ort';
 import { createRuntime, type Runtime } from '@tierwise/runtime';
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyInstance, LogController } from 'fastify';
 import { type Bundle, type RefusedBundle, readBundles } from './bundles.ts';
 import { handleErrors } from './errors.ts';
 import { serveFiles } from './http-files.ts';
@@ -81,7 +81,10 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   });
   const app = createApp(options, bodyLimitBytes);
   const end = async (): Promise<void> => {
+    // Idle connections are closed at once; one that is in the middle of something else gets this long.
+    const cut = setTimeout(() => app.server.closeAllConnections(), 2000);
     await app.close();
+    clearTimeout(cut);
     await runtime.dispose();
     await engine.dispose();
   };
@@ -99,12 +102,17 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     const service = new InferenceService(models, runtime, metrics);
 
     handleErrors(app);
-    secure(app, options.allowOrigins ?? []);
-    await app.register(fastifyCors, { origin: [...(options.allowOrigins ?? [])], methods: ['GET', 'POST'] });
+    // First, so that it knows the connections that later hooks refuse, and ends them.
     await app.register(fastifyWebsocket, {
       options: { maxPayload: bodyLimitBytes, perMessageDeflate: false },
+      errorHandler: (error, socket, request) => {
+        request.log.info({ reason: error.message }, 'a WebSocket failed');
+        socket.terminate();
+      },
       preClose: () => closeStreams(app.websocketServer.clients),
     });
+    secure(app, options.allowOrigins ?? []);
+    await app.register(fastifyCors, { origin: [...(options.allowOrigins ?? [])], methods: ['GET', 'POST'] });
     await app.register(async (scope) => serveProtocol(scope, service, { refused, bodyLimitBytes }));
     await app.register(async (scope) => serveStream(scope, service));
     serveFiles(app, bundles);
@@ -136,7 +144,7 @@ function createApp({ logger = {} }: EdgeOptions, bodyLimit: number): FastifyInst
   const app = fastify({
     logger: { level: logger.level ?? 'warn', stream: logger.stream ?? process.stderr },
     // Its lines name addresses with their query; ours, below, say which route it was.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
     // A client that sends its request slower than this, or says nothing between two, loses its connection.
     requestTimeout: 30_000,

@@ -32,13 +32,10 @@ export function sendError(reply: FastifyReply, thrown: unknown): FastifyReply {
 
 export function handleErrors(app: FastifyInstance): void {
   app.setErrorHandler((error, _request, reply) => sendError(reply, error));
-  app.setNotFoundHandler((request, reply) =>
-    sendError(
-      reply,
-      new TierwiseError(
-        'ADDRESS_UNKNOWN',
-        `there is nothing at ${request.method} ${request.url.slice(0, 200)}`,
-      ),
-    ),
-  );
+  app.setNotFoundHandler((request, reply) => {
+    // Without the query, which may hold a token: messages are logged.
+    const [path = ''] = request.url.split('?', 1);
+    const message = `there is nothing at ${request.method} ${path.slice(0, 200)}`;
+    return sendError(reply, new TierwiseError('ADDRESS_UNKNOWN', message));
+  });
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { TierwiseError } from '@tierwise/core';
 import { decodeBody, encodeBody, type InferRequest, type InferResponse, wantsBinary } from '@tierwise/wire';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -10,6 +11,11 @@ import type { InferenceService } from './service.ts';
 
 /** Where JSON ends and tensors begin, of Triton's binary tensor data extension. */
 const jsonLengthHeader = 'inference-header-content-length';
+
+const { version: packageVersion } = v.parse(
+  v.object({ version: v.string() }),
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')),
+);
 
 const IndexRequestSchema = v.object({ ready: v.optional(v.boolean(), false) });
 
@@ -37,7 +43,7 @@ export function serveProtocol(
 
   app.get('/v2', async () => ({
     name: 'tierwise-edge',
-    version: '0.1.0',
+    version: packageVersion,
     extensions: ['binary_tensor_data', 'model_repository', 'model_configuration', 'statistics'],
   }));
   app.get('/v2/health/live', async () => ({ live: true }));

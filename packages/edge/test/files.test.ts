@@ -1,0 +1,164 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sha256Hex } from '@tierwise/core';
+import { parseManifest } from '@tierwise/plan';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createEdge, type Edge } from '../src/index.ts';
+import { modelsFolder, tinyBundle } from './tiny-bundle.ts';
+
+let edge: Edge;
+let models: Awaited<ReturnType<typeof modelsFolder>>;
+let site: string;
+const friend = 'https://friend.example';
+
+beforeAll(async () => {
+  models = await modelsFolder();
+  await models.add();
+  await writeFile(join(models.path, 'secret.txt'), 'hidden content');
+  site = await mkdtemp(join(tmpdir(), 'tierwise-site-'));
+  await writeFile(join(site, 'index.html'), '<!doctype html><title>demo</title>');
+  await mkdir(join(site, 'assets'));
+  await writeFile(join(site, 'assets', 'main-abc.js'), 'export {};');
+  await writeFile(join(site, '.env'), 'hidden content');
+  edge = await createEdge({ models: models.path, port: 0, site, allowOrigins: [friend] });
+});
+afterAll(async () => {
+  await edge.close();
+  await models.dispose();
+  await rm(site, { recursive: true });
+});
+
+const get = (path: string, headers: Record<string, string> = {}) => fetch(`${edge.url}${path}`, { headers });
+
+/** Sends the path as it is; fetch would resolve its dots first. */
+function getRaw(path: string): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    httpRequest({ port: edge.port, path }, (response) => {
+      let body = '';
+      response.on('data', (part: Buffer) => {
+        body += part.toString();
+      });
+      response.on('end', () => resolve({ status: response.statusCode!, body }));
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+describe('bundles over HTTP', () => {
+  it.each(['tiny', 'tiny.tierwise'])(
+    'serves the manifest of %s, saying where the rest is found',
+    async (folder) => {
+      const response = await get(`/models/${folder}/manifest.json`);
+      expect(response.headers.get('cache-control')).toBe('no-cache');
+      expect(response.headers.get('content-type')).toMatch(/^application\/json/);
+      const manifest = parseManifest(await response.json());
+      expect(manifest).toEqual({
+        ...(await tinyBundle()).manifest,
+        served: { artifacts: '/artifacts/', stream: '/v2/stream', infer: '/v2/models/' },
+      });
+      const again = await get(`/models/${folder}/manifest.json`, {
+        'if-none-match': response.headers.get('etag')!,
+      });
+      expect([again.status, await again.text()]).toEqual([304, '']);
+    },
+  );
+
+  it('serves artifacts by digest for ever, and files by name for now', async () => {
+    const { manifest } = await tinyBundle();
+    for (const { digest, bytes, file } of [manifest.branch.artifact, manifest.main.artifact]) {
+      const byDigest = await get(`/artifacts/${digest}`);
+      const body = new Uint8Array(await byDigest.arrayBuffer());
+      expect([body.length, await sha256Hex(body)]).toEqual([bytes, digest]);
+      expect(byDigest.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+      expect(byDigest.headers.get('etag')).toBe(`"${digest}"`);
+      expect(byDigest.headers.get('content-type')).toBe('application/octet-stream');
+      expect(byDigest.headers.get('content-length')).toBe(String(bytes));
+      expect((await get(`/artifacts/${digest}`, { 'if-none-match': `"${digest}"` })).status).toBe(304);
+      const byName = await get(`/models/tiny/${file}`);
+      expect(byName.headers.get('cache-control')).toBe('no-cache');
+      expect(await sha256Hex(new Uint8Array(await byName.arrayBuffer()))).toBe(digest);
+    }
+  });
+
+  it.each([
+    '/artifacts/0000',
+    `/artifacts/${'0'.repeat(64)}`,
+    '/models/tiny/nope.bin',
+    '/models/nope/manifest.json',
+  ])('has nothing at %s', async (path) => {
+    const response = await get(path);
+    expect(response.status).toBe(404);
+    expect(await response.json()).toMatchObject({ code: 'ARTIFACT_UNKNOWN' });
+  });
+
+  it.each([
+    '/models/../secret.txt',
+    '/models/tiny/../../secret.txt',
+    '/models/tiny/..%2f..%2fsecret.txt',
+    '/models/..%2f/secret.txt',
+    '/models/%2e%2e/secret.txt',
+    '/models/./secret.txt',
+    '/models//secret.txt',
+    '/artifacts/..%2f..%2fsecret.txt',
+    '/../../../../etc/passwd',
+    '/..%2f..%2f..%2f..%2fetc/passwd',
+    '/assets/..%2f..%2f..%2f..%2f..%2fetc%2fpasswd',
+    '/%00/etc/passwd',
+    '/.env',
+  ])('does not leave its folders for %s', async (path) => {
+    const { status, body } = await getRaw(path);
+    expect(status).toBeGreaterThanOrEqual(400);
+    expect(status).toBeLessThan(500);
+    expect(body).not.toMatch(/hidden content|root:/);
+  });
+});
+
+describe('the site', () => {
+  it('is served at /, its hashed files for ever', async () => {
+    const page = await get('/');
+    expect(await page.text()).toContain('demo');
+    expect(page.headers.get('content-type')).toMatch(/^text\/html/);
+    expect(page.headers.get('cache-control')).toBe('no-cache');
+    const script = await get('/assets/main-abc.js');
+    expect(script.headers.get('content-type')).toMatch(/javascript/);
+    expect(script.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+  });
+
+  it('has headers that a built page with WebAssembly can live with', async () => {
+    const { headers } = await get('/');
+    const policy = headers.get('content-security-policy')!;
+    expect(policy).toContain("default-src 'self'");
+    expect(policy).toContain("script-src 'self' 'wasm-unsafe-eval'");
+    expect(policy).toContain("connect-src 'self' ws: wss:");
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+  });
+
+  it('must have a page', async () => {
+    const failure = createEdge({ models: models.path, port: 0, site: models.path });
+    await expect(failure).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
+  });
+});
+
+describe('other origins', () => {
+  it('may read only when allowed', async () => {
+    const allowed = await get('/models/tiny/manifest.json', { origin: friend });
+    expect(allowed.headers.get('access-control-allow-origin')).toBe(friend);
+    const other = await get('/models/tiny/manifest.json', { origin: 'https://other.example' });
+    expect(other.headers.get('access-control-allow-origin')).not.toBe('https://other.example');
+  });
+
+  it('may post only when allowed', async () => {
+    const post = (origin: string) =>
+      fetch(`${edge.url}/v2/repository/index`, { method: 'POST', headers: { origin } });
+    expect((await post(friend)).status).toBe(200);
+    expect((await post(edge.url)).status).toBe(200);
+    for (const origin of ['https://other.example', 'null']) {
+      const response = await post(origin);
+      expect(response.status).toBe(403);
+      expect(await response.json()).toMatchObject({ code: 'ORIGIN_REFUSED' });
+    }
+  });
+});
