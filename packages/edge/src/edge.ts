@@ -111,8 +111,13 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
       },
       preClose: () => closeStreams(app.websocketServer.clients),
     });
-    secure(app, options.allowOrigins ?? []);
-    await app.register(fastifyCors, { origin: [...(options.allowOrigins ?? [])], methods: ['GET', 'POST'] });
+    const allowOrigins = options.allowOrigins ?? [];
+    secure(app, allowOrigins);
+    await app.register(fastifyCors, {
+      origin: allowOrigins.includes('*') ? '*' : [...allowOrigins],
+      methods: ['GET', 'POST'],
+      exposedHeaders: ['Inference-Header-Content-Length', 'Retry-After'],
+    });
     await app.register(async (scope) => serveProtocol(scope, service, { refused, bodyLimitBytes }));
     await app.register(async (scope) => serveStream(scope, service));
     serveFiles(app, bundles);

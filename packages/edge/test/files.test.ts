@@ -161,4 +161,14 @@ describe('other origins', () => {
       expect(await response.json()).toMatchObject({ code: 'ORIGIN_REFUSED' });
     }
   });
+
+  it('may all read and post when * is allowed', async () => {
+    const open = await createEdge({ models: models.path, port: 0, allowOrigins: ['*'] });
+    const headers = { origin: 'https://other.example' };
+    const read = await fetch(`${open.url}/v2`, { headers });
+    expect(read.headers.get('access-control-allow-origin')).toBe('*');
+    const posted = await fetch(`${open.url}/v2/repository/index`, { method: 'POST', headers });
+    expect(posted.status).toBe(200);
+    await open.close();
+  });
 });
