@@ -56,17 +56,21 @@ export class InferenceLayers implements Layers {
       scale[k] = step / 255;
     }
     const weight = this.#b.initializer(`${name}.weight`, tensor('float32', dims, whole));
-    return { ...this.#convolve(pixels, weight, options), scale };
+    const shift = options.bias ? { shift: this.#get(`${name}.bias`) } : {};
+    return { ...this.#convolve(pixels, [weight], options), scale, ...shift };
   }
 
   conv(x: Feature, name: string, options: ConvOptions): Feature {
     const dims = [options.filters, x.dims[1]!, options.kernel, options.kernel];
-    return this.#convolve(x, this.#store(name, `${name}.weight`, dims, this.#get(`${name}.weight`)), options);
+    const weights = [this.#store(name, `${name}.weight`, dims, this.#get(`${name}.weight`))];
+    if (options.bias)
+      weights.push(this.#store(name, `${name}.bias`, [options.filters], this.#get(`${name}.bias`)));
+    return this.#convolve(x, weights, options);
   }
 
-  #convolve(x: Feature, weight: Value, o: ConvOptions): Feature {
+  #convolve(x: Feature, weights: readonly Value[], o: ConvOptions): Feature {
     const [stride, pad] = [o.stride ?? 1, o.pad ?? 0];
-    const value = this.#b.op('Conv', [x.value, weight], {
+    const value = this.#b.op('Conv', [x.value, ...weights], {
       kernel_shape: [o.kernel, o.kernel],
       strides: [stride, stride],
       pads: [pad, pad, pad, pad],
@@ -91,15 +95,34 @@ export class InferenceLayers implements Layers {
     for (let c = 0; c < channels; c++) {
       const s = gamma[c]! / Math.sqrt(variance[c]! + batchNormEpsilon);
       scale[c] = s * (x.scale?.[c] ?? 1);
-      bias[c] = beta[c]! - mean[c]! * s;
+      bias[c] = beta[c]! + ((x.shift?.[c] ?? 0) - mean[c]!) * s;
     }
-    const dims = [1, channels, ...x.dims.slice(2).map(() => 1)];
+    return { value: this.#affine(x, name, scale, bias), dims: x.dims };
+  }
+
+  /** x * scale + bias for each channel: a Mul and an Add. */
+  #affine(x: Feature, name: string, scale: ArrayLike<number>, bias?: ArrayLike<number>): Value {
+    const dims = [1, x.dims[1]!, ...x.dims.slice(2).map(() => 1)];
     const y = this.#b.mul(x.value, this.#store(name, `${name}.scale`, dims, scale));
-    return { value: this.#b.add(y, this.#store(name, `${name}.bias`, dims, bias)), dims: x.dims };
+    return bias === undefined ? y : this.#b.add(y, this.#store(name, `${name}.bias`, dims, bias));
+  }
+
+  /** Applies what is pending. */
+  #settled(x: Feature): Value {
+    return x.scale === undefined ? x.value : this.#affine(x, x.value, x.scale, x.shift);
+  }
+
+  add(a: Feature, b: Feature): Feature {
+    return { value: this.#b.add(this.#settled(a), this.#settled(b)), dims: a.dims };
+  }
+
+  globalAveragePool(x: Feature): Feature {
+    const value = this.#b.op('Flatten', [this.#b.op('GlobalAveragePool', [this.#settled(x)])], { axis: 1 });
+    return { value, dims: x.dims.slice(0, 2) };
   }
 
   relu(x: Feature): Feature {
-    return { ...x, value: this.#b.relu(x.value) };
+    return { value: this.#b.relu(this.#settled(x)), dims: x.dims };
   }
 
   maxPool(x: Feature, size: number): Feature {
@@ -153,7 +176,7 @@ export class InferenceLayers implements Layers {
     const value =
       pad === 0 ? x.value : b.op('Pad', [x.value, b.ints(0, 0, pad, pad, 0, 0, pad, pad), b.scalar(-1)]);
     const padded = { value, dims: [x.dims[0]!, x.dims[1]!, x.dims[2]! + 2 * pad, x.dims[3]! + 2 * pad] };
-    return { ...this.#convolve(padded, signs, { ...options, pad: 0 }), scale };
+    return { ...this.#convolve(padded, [signs], { ...options, pad: 0 }), scale };
   }
 
   binaryDense(x: Feature, name: string, units: number): Feature {

@@ -6,7 +6,7 @@ import type { Value } from '@tierwise/graph';
  * A positive multiplier per channel may still be pending: the scale of a binary convolution, or of a stem whose
  * weights are whole numbers. Max pooling commutes with it and batch norm absorbs it, so the sums stay exact
  * integers up to there. In training it is `factor`, a tensor [1, c, 1, 1] or [1, c]; in inference its numbers are
- * known: `scale`, one for each channel.
+ * known: `scale`, one for each channel, with a bias to add after it, `shift`, where the stem has one.
  */
 export interface Feature {
   readonly value: Value;
@@ -14,6 +14,7 @@ export interface Feature {
   readonly dims: readonly number[];
   readonly factor?: Value;
   readonly scale?: Float64Array;
+  readonly shift?: Float32Array;
 }
 
 export interface ConvOptions {
@@ -21,6 +22,8 @@ export interface ConvOptions {
   readonly kernel: number;
   readonly stride?: number;
   readonly pad?: number;
+  /** Whether a bias is added to each filter; networks with batch norm have none. Default false. */
+  readonly bias?: boolean;
 }
 
 /**
@@ -28,7 +31,7 @@ export interface ConvOptions {
  * inference are two implementations of it, so that both always describe the same network.
  */
 export interface Layers {
-  /** First convolution, on pixels 0..255. Without bias: batch norm follows. */
+  /** First convolution, on pixels 0..255. */
   pixelConv(pixels: Feature, name: string, options: ConvOptions): Feature;
   conv(x: Feature, name: string, options: ConvOptions): Feature;
   dense(x: Feature, name: string, units: number): Feature;
@@ -37,6 +40,9 @@ export interface Layers {
   relu(x: Feature): Feature;
   /** Square window, stride equal to its size. */
   maxPool(x: Feature, size: number): Feature;
+  /** Mean over height and width: [n, c]. */
+  globalAveragePool(x: Feature): Feature;
+  add(a: Feature, b: Feature): Feature;
   flatten(x: Feature): Feature;
   dropout(x: Feature, name: string, rate: number): Feature;
   /** +1 where x >= 0, else -1. */

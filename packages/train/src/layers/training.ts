@@ -72,16 +72,22 @@ export class TrainingLayers implements Layers {
   }
 
   conv(x: Feature, name: string, options: ConvOptions): Feature {
-    return this.#convolve(x, this.#weight(`${name}.weight`, this.#convDims(x, options), 'weight'), options);
+    const weight = this.#weight(`${name}.weight`, this.#convDims(x, options), 'weight');
+    if (!options.bias) return this.#convolve(x, [weight], options);
+    return this.#convolve(
+      x,
+      [weight, this.#parameter(`${name}.bias`, 'plain', [options.filters], constant(0))],
+      options,
+    );
   }
 
   #convDims(x: Feature, o: ConvOptions): number[] {
     return [o.filters, x.dims[1]!, o.kernel, o.kernel];
   }
 
-  #convolve(x: Feature, weight: Value, o: ConvOptions): Feature {
+  #convolve(x: Feature, weights: readonly Value[], o: ConvOptions): Feature {
     const [stride, pad] = [o.stride ?? 1, o.pad ?? 0];
-    const value = this.#b.op('Conv', [x.value, weight], {
+    const value = this.#b.op('Conv', [x.value, ...weights], {
       kernel_shape: [o.kernel, o.kernel],
       strides: [stride, stride],
       pads: [pad, pad, pad, pad],
@@ -99,7 +105,7 @@ export class TrainingLayers implements Layers {
   batchNorm(x: Feature, name: string): Feature {
     const b = this.#b;
     const channels = x.dims[1]!;
-    const value = x.factor === undefined ? x.value : b.mul(x.value, x.factor);
+    const value = this.#settled(x);
     const gamma = this.#parameter(`${name}.gamma`, 'gamma', [channels], constant(1));
     const beta = this.#parameter(`${name}.beta`, 'plain', [channels], constant(0));
     // onnxruntime overwrites the running inputs in training mode, so they are two tensors that nobody else reads.
@@ -114,8 +120,20 @@ export class TrainingLayers implements Layers {
     return { value: y!, dims: x.dims };
   }
 
+  #settled(x: Feature): Value {
+    return x.factor === undefined ? x.value : this.#b.mul(x.value, x.factor);
+  }
+
   relu(x: Feature): Feature {
-    return { ...x, value: this.#b.relu(x.value) };
+    return { value: this.#b.relu(this.#settled(x)), dims: x.dims };
+  }
+
+  add(a: Feature, b: Feature): Feature {
+    return { value: this.#b.add(this.#settled(a), this.#settled(b)), dims: a.dims };
+  }
+
+  globalAveragePool(x: Feature): Feature {
+    return { value: this.#b.mean(this.#settled(x), [2, 3]), dims: x.dims.slice(0, 2) };
   }
 
   maxPool(x: Feature, size: number): Feature {
@@ -146,7 +164,7 @@ export class TrainingLayers implements Layers {
     const value =
       pad === 0 ? x.value : b.op('Pad', [x.value, b.ints(0, 0, pad, pad, 0, 0, pad, pad), b.scalar(-1)]);
     const padded = { value, dims: [x.dims[0]!, x.dims[1]!, x.dims[2]! + 2 * pad, x.dims[3]! + 2 * pad] };
-    const sums = this.#convolve(padded, b.sign(latent), { ...options, pad: 0 });
+    const sums = this.#convolve(padded, [b.sign(latent)], { ...options, pad: 0 });
     return { ...sums, factor: b.reshape(b.mean(b.abs(latent), [1, 2, 3]), [1, options.filters, 1, 1]) };
   }
 

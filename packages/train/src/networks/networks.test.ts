@@ -1,0 +1,31 @@
+import { readOnnx, summarize, writeOnnx } from '@tierwise/graph';
+import { expect, test } from 'vitest';
+import { exportComposite } from '../export.ts';
+import { untrainedWeights } from '../untrained.ts';
+import { networks } from './index.ts';
+
+/** Parameters of stem and main network with 10 classes, as published or derived (systems.md section 6.7). */
+const published: Record<string, number> = {
+  // Caffe's LeNet has 431,080; the biases of two convolutions (70) give way to three batch norms (1,140).
+  lenet: 431_080 - 70 + 1_140,
+  alexnet: 23_272_266,
+  resnet18: 11_173_962,
+  vgg16: 15_245_130,
+};
+
+test.each(Object.values(networks).map((n) => [n.name, n] as const))(
+  '%s has the parameters it should, and exports to a graph with the right shapes',
+  (name, network) => {
+    const weights = untrainedWeights(network, 10, 1);
+    const learnt = [...weights].filter(
+      ([key]) => /^(stem|main)\./.test(key) && !/\.(mean|variance)$/.test(key),
+    );
+    expect(learnt.reduce((sum, [, values]) => sum + values.length, 0)).toBe(published[name]);
+    const { model, stemDims } = exportComposite(network, weights, 10, { halfPrecision: true });
+    const summary = summarize(readOnnx(writeOnnx(model)));
+    const dims = new Map(summary.tensors.map((t) => [t.name, t.dims]));
+    expect(dims.get('scores')).toEqual([1, 10]);
+    expect(dims.get('branch_scores')).toEqual([1, 10]);
+    expect(dims.get('stem')).toEqual(stemDims);
+  },
+);
