@@ -1,6 +1,12 @@
-import { readSafetensors, type Tensor, TierwiseError, toBytes, writeSafetensors } from '@tierwise/core';
+import {
+  crc32,
+  readSafetensors,
+  type Tensor,
+  TierwiseError,
+  toBytes,
+  writeSafetensors,
+} from '@tierwise/core';
 import * as v from 'valibot';
-import { crc32 } from './crc32.ts';
 import { decodeTensors } from './decode.ts';
 import { inferValues } from './infer.ts';
 import type { LoadedProgram, Program, TensorRef } from './program.ts';
@@ -69,13 +75,14 @@ function loadProgram(text: string, stored: ReadonlyMap<TensorRef, Tensor>, where
 /** CRC-32 over all that a program means, so that a flipped bit in the header is found as one in the data is. */
 export function checksum(text: string, tensors: ReadonlyMap<TensorRef, Tensor>): string {
   const encoder = new TextEncoder();
-  let crc = crc32(encoder.encode(text));
+  const parts: Uint8Array[] = [encoder.encode(text)];
   for (const name of [...tensors.keys()].sort()) {
     const { dtype, dims, data } = tensors.get(name)!;
-    crc = crc32(encoder.encode(`\n${name} ${dtype} [${dims}]\n`), crc);
-    crc = crc32(toBytes(data), crc);
+    parts.push(encoder.encode(`\n${name} ${dtype} [${dims}]\n`), toBytes(data));
   }
-  return crc.toString(16).padStart(8, '0');
+  return crc32(...parts)
+    .toString(16)
+    .padStart(8, '0');
 }
 
 function corrupt(message: string, where: string, cause?: unknown): TierwiseError {

@@ -112,7 +112,8 @@ export const errorTable = {
   EDGE_UNREACHABLE: {
     status: 502,
     retryable: true,
-    remedy: 'Check that the edge runs and that its address is right; a page that is loaded goes on with its branch meanwhile.',
+    remedy:
+      'Check that the edge runs and that its address is right; a page that is loaded goes on with its branch meanwhile.',
   },
   TIMEOUT: { status: 504, retryable: true, remedy: 'Try again, or allow more time.' },
   CANCELLED: { status: 499, retryable: true, remedy: 'The caller cancelled; nothing is left half done.' },

@@ -1,4 +1,5 @@
 export * from './confidence.ts';
+export * from './crc32.ts';
 export * from './digest.ts';
 export * from './errors.ts';
 export * from './float16.ts';

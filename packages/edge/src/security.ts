@@ -2,17 +2,16 @@ import { TierwiseError } from '@tierwise/core';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
 /**
- * For a page that Vite built, with WebAssembly and workers of its own and nothing from elsewhere. Styles may be
- * inline because measurements are drawn with style attributes. WebSockets are named by scheme: 'self' does not
- * cover them in every browser.
+ * For a page that Vite built, with WebAssembly and workers of its own and nothing from elsewhere. WebSockets are
+ * named by scheme: 'self' does not cover them in every browser.
  */
 const contentSecurityPolicy = [
   "default-src 'self'",
   "script-src 'self' 'wasm-unsafe-eval'",
-  "style-src 'self' 'unsafe-inline'",
+  "style-src 'self'",
   "img-src 'self' data: blob:",
   "media-src 'self' blob:",
-  "worker-src 'self' blob:",
+  "worker-src 'self'",
   "connect-src 'self' ws: wss:",
   "object-src 'none'",
   "base-uri 'none'",

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { isTierwiseError, random, type Tensor, type TierwiseError, tensor } from '@tierwise/core';
+import { crc32, isTierwiseError, random, type Tensor, type TierwiseError, tensor } from '@tierwise/core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { crc32 } from './crc32.ts';
 import { isPacked, type PackPolicy, pack, readPackedHeader, unpack } from './packed.ts';
 import { dequantize, packedBits, quantize } from './quantize.ts';
 

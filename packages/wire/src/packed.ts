@@ -1,6 +1,5 @@
-import { elementCount, fromBytes, type Tensor, TierwiseError, tensor, toBytes } from '@tierwise/core';
+import { crc32, elementCount, fromBytes, type Tensor, TierwiseError, tensor, toBytes } from '@tierwise/core';
 import { bitPlaneBytes, fromBitPlanes, toBitPlanes } from './bit-planes.ts';
-import { crc32 } from './crc32.ts';
 import { lz4Compress, lz4Decompress } from './lz4.ts';
 import { dequantize, type PackedBits, type QuantizeRange, quantize, rangeFault } from './quantize.ts';
 

@@ -4,7 +4,7 @@ const table = Uint32Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
-/** CRC-32 of the parts put together, as in Ethernet, zip and PNG (reflected polynomial 0xedb88320). */
+/** CRC-32 of the parts put together, as in Ethernet, zip and PNG (reflected polynomial 0xedb88320). Finds every burst of up to 32 bits; no defence against intent. */
 export function crc32(...parts: readonly Uint8Array[]): number {
   let crc = 0xffffffff;
   for (const part of parts) {
