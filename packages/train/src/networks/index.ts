@@ -1,6 +1,6 @@
 import { TierwiseError } from '@tierwise/core';
 import { alexnet } from './alexnet.ts';
-import { lenet } from './lenet.ts';
+import { lenet, lenetSmall } from './lenet.ts';
 import type { Network } from './network.ts';
 import { resnet18 } from './resnet18.ts';
 import { vgg16 } from './vgg16.ts';
@@ -8,7 +8,13 @@ import { vgg16 } from './vgg16.ts';
 export type { Network } from './network.ts';
 
 /** Networks by the name that `tierwise train --network` takes. */
-export const networks: Readonly<Record<string, Network>> = { lenet, alexnet, resnet18, vgg16 };
+export const networks: Readonly<Record<string, Network>> = {
+  lenet,
+  'lenet-small': lenetSmall,
+  alexnet,
+  resnet18,
+  vgg16,
+};
 
 /** @throws TierwiseError USAGE for a name that is not there */
 export function findNetwork(name: string): Network {

@@ -8,6 +8,7 @@ import { networks } from './index.ts';
 const published: Record<string, number> = {
   // Caffe's LeNet has 431,080; the biases of two convolutions (70) give way to three batch norms (1,140).
   lenet: 431_080 - 70 + 1_140,
+  'lenet-small': 431_080 - 70 + 1_140,
   alexnet: 23_272_266,
   resnet18: 11_173_962,
   vgg16: 15_245_130,
