@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { TierwiseError } from '@tierwise/core';
 import { networks, optimizers } from '@tierwise/train';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { type CutFlags, cutCommand } from './commands/cut.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { type EdgeFlags, edgeCommand } from './commands/edge.ts';
 import { evalCommand } from './commands/eval.ts';
@@ -121,6 +122,20 @@ program
       inspectCommand(file, flags, terminal),
     ),
   );
+
+program
+  .command('cut')
+  .description('cut an ONNX file into two valid ones')
+  .argument('<file>', 'FILE.onnx')
+  .option(
+    '--at <tensor>',
+    'a tensor that crosses the cut (`tierwise inspect` lists them); may be repeated',
+    collect,
+    [],
+  )
+  .requiredOption('-o, --output <folder>', 'where head.onnx and tail.onnx are written')
+  .option('--json', 'print one JSON object')
+  .action(handle((terminal, file: string, flags: CutFlags) => cutCommand(file, flags, terminal)));
 
 program
   .command('edge')

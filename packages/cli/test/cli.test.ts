@@ -80,7 +80,21 @@ test('inspect explains a bundle, its branch and its graph', async () => {
   expect(stdout).toContain('convBinary');
 });
 
+test('cut writes two graphs that do together what the whole one does', async () => {
+  const cut = await json('cut', join(bundle, 'model.onnx'), '--at', 'stem', '-o', 'pieces');
+  expect(cut).toMatchObject({
+    status: 0,
+    value: { pieces: [{ outputs: [{ name: 'stem' }] }, { inputs: [{ name: 'stem' }] }] },
+  });
+  const tail = await json('inspect', 'pieces/tail.onnx');
+  expect(tail.value).toMatchObject({
+    inputs: [{ name: 'stem', dims: [1, 20, 12, 12] }],
+    outputs: [{ name: 'scores' }, { name: 'branch_scores' }],
+  });
+});
+
 test.each([
+  [['cut', join(bundle, 'model.onnx'), '--at', 'nothing', '-o', 'pieces'], 1, 'TENSOR_INVALID'],
   [['inspect', 'nowhere.onnx'], 1, 'FILE_UNREADABLE'],
   [['inspect', bin], 1, 'MODEL_CORRUPT'],
   [['eval', 'nowhere.tierwise', '--data', 'mnist'], 1, 'FILE_UNREADABLE'],

@@ -35,7 +35,7 @@ export async function readBundles(
   const refused: RefusedBundle[] = [];
   for (const folder of await listFolders(models)) {
     try {
-      const bundle = await readBundle(join(models, folder), folder.slice(0, -suffix.length));
+      const bundle = await readBundle(join(models, folder), folder);
       const taken = bundles.find((other) => sharesName(other.manifest, bundle.manifest));
       if (taken !== undefined) {
         throw new TierwiseError(
@@ -67,15 +67,15 @@ async function listFolders(models: string): Promise<string[]> {
 }
 
 /**
- * Reads one bundle and checks every file against the manifest. `folder` is what it is called in addresses and messages.
+ * Reads one bundle and checks every file against the manifest. `label` is what messages call it.
  * @throws TierwiseError FILE_UNREADABLE, MANIFEST_INVALID, DIGEST_MISMATCH, PROGRAM_CORRUPT
  */
-export async function readBundle(path: string, folder = basename(path, suffix)): Promise<Bundle> {
-  const where = `${folder}${suffix}/manifest.json`;
+export async function readBundle(path: string, label = path): Promise<Bundle> {
+  const where = `${label}/manifest.json`;
   const manifest = parseManifest(parseJson(await read(join(path, 'manifest.json'), where), where), where);
   const artifacts = await Promise.all(
     [manifest.branch.artifact, manifest.main.artifact].map(async (artifact) => {
-      const name = `${folder}${suffix}/${artifact.file}`;
+      const name = `${label}/${artifact.file}`;
       const bytes = await read(join(path, artifact.file), name);
       const found = await sha256Hex(bytes);
       if (bytes.length !== artifact.bytes || found !== artifact.digest) {
@@ -90,7 +90,7 @@ export async function readBundle(path: string, folder = basename(path, suffix)):
       return { artifact, bytes };
     }),
   );
-  return { folder, manifest, artifacts };
+  return { folder: basename(path, suffix), manifest, artifacts };
 }
 
 function parseJson(bytes: Uint8Array, where: string): unknown {

@@ -1,0 +1,52 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TierwiseError } from '@tierwise/core';
+import { readOnnx, split, summarize, writeOnnx } from '@tierwise/graph';
+import { bytesText, type Terminal, table } from '../terminal.ts';
+
+export interface CutFlags {
+  readonly at: readonly string[];
+  readonly output: string;
+}
+
+/** `tierwise cut`: two valid ONNX files, what comes before some tensors and what comes after them. */
+export async function cutCommand(file: string, flags: CutFlags, terminal: Terminal): Promise<void> {
+  if (flags.at.length === 0)
+    throw new TierwiseError(
+      'USAGE',
+      'give --at a tensor that crosses the cut; `tierwise inspect` lists them',
+    );
+  const bytes = await readFile(file).catch((cause: Error) => {
+    throw new TierwiseError(
+      'FILE_UNREADABLE',
+      `${file} cannot be read: ${cause.message}`,
+      { file },
+      { cause },
+    );
+  });
+  const { head, tail } = split(readOnnx(bytes, file), flags.at);
+  await mkdir(flags.output, { recursive: true });
+  const pieces = await Promise.all(
+    Object.entries({ head, tail }).map(async ([name, model]) => {
+      const path = join(flags.output, `${name}.onnx`);
+      const written = writeOnnx(model);
+      await writeFile(path, written);
+      const { inputs, outputs, nodes, totals } = summarize(model);
+      return { path, bytes: written.length, inputs, outputs, nodes: nodes.length, flops: totals.flops };
+    }),
+  );
+  terminal.result({ at: flags.at, pieces }, () =>
+    table([
+      ['piece', 'size', 'nodes', 'FLOPs', 'takes', 'gives'],
+      ...pieces.map((p) => [
+        p.path,
+        bytesText(p.bytes),
+        p.nodes,
+        p.flops,
+        ...[p.inputs, p.outputs].map((ports) =>
+          ports.map(({ name, dims }) => `${name} [${dims.join(', ')}]`).join(', '),
+        ),
+      ]),
+    ]),
+  );
+}
