@@ -34,6 +34,8 @@ function needs(op: Op, input: ValueInfo): Need[] {
   });
   switch (op.kind) {
     case 'maxPool':
+    case 'meanPool':
+    case 'add':
       return [];
     case 'convReal':
       return [

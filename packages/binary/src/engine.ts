@@ -2,7 +2,7 @@ import { elementCount, type Tensor, TierwiseError, tensor } from '@tierwise/core
 import type { Engine, LoadedSection, Section } from '@tierwise/plan';
 import { readProgram } from './file.ts';
 import { sizeOf } from './infer.ts';
-import type { LoadedProgram, Op, ProgramOutput, Shape } from './program.ts';
+import { inputsOf, type LoadedProgram, type Op, type ProgramOutput, type Shape } from './program.ts';
 import { runReference, type ValueData } from './reference.ts';
 
 /**
@@ -78,7 +78,11 @@ function neededOps(ops: readonly Op[], outputs: readonly ProgramOutput[]): Op[] 
   const needed = new Set(outputs.map(({ value }) => value));
   return ops
     .toReversed()
-    .filter((op) => needed.has(op.output) && needed.add(op.input))
+    .filter((op) => {
+      const wanted = needed.has(op.output);
+      if (wanted) for (const number of inputsOf(op)) needed.add(number);
+      return wanted;
+    })
     .reverse();
 }
 

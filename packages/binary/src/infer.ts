@@ -1,5 +1,13 @@
 import { elementCount } from '@tierwise/core';
-import type { Op, Program, ProgramOutput, Shape, ValueInfo, Window } from './program.ts';
+import {
+  inputsOf,
+  type Op,
+  type Program,
+  type ProgramOutput,
+  type Shape,
+  type ValueInfo,
+  type Window,
+} from './program.ts';
 
 /** Elements of all values of a program together: 2^26 float32 are 256 MiB. */
 const maxElements = 2 ** 26;
@@ -36,9 +44,12 @@ export function inferValues(program: Program, fail: Fail): { values: ValueInfo[]
   program.ops.forEach((op, index) => {
     const failHere: Fail = (what) => fail(`operation ${index} (${op.kind}): ${what}`);
     if (op.output !== index + 1) throw failHere(`writes value ${op.output} and must write ${index + 1}`);
-    const input = values[op.input];
-    if (!input) throw failHere(`reads value ${op.input} before it is written`);
-    const { info, macs: cost } = inferOp(op, input, failHere);
+    const inputs = inputsOf(op).map((number) => {
+      const info = values[number];
+      if (!info) throw failHere(`reads value ${number} before it is written`);
+      return info;
+    });
+    const { info, macs: cost } = inferOp(op, inputs, failHere);
     const { c, h, w } = info.shape;
     if (Math.max(c, h, w) > maxExtent) throw failHere(`gives ${showShape(info.shape)}, too large an axis`);
     elements += sizeOf(info.shape);
@@ -56,7 +67,8 @@ export function inferValues(program: Program, fail: Fail): { values: ValueInfo[]
  * What one operation writes, given what it reads, and what it costs.
  * @throws what `fail` makes
  */
-export function inferOp(op: Op, input: ValueInfo, fail: Fail): { info: ValueInfo; macs: number } {
+export function inferOp(op: Op, inputs: readonly ValueInfo[], fail: Fail): { info: ValueInfo; macs: number } {
+  const input = inputs[0]!;
   const expectKind = (...kinds: readonly ValueInfo['kind'][]) => {
     if (!kinds.includes(input.kind)) throw fail(`takes ${kinds.join(' or ')}, not ${input.kind}`);
   };
@@ -84,6 +96,17 @@ export function inferOp(op: Op, input: ValueInfo, fail: Fail): { info: ValueInfo
       const shape = windowed(input.shape, op.window, input.shape.c, fail);
       return { info: { kind: input.kind, shape }, macs: sizeOf(shape) * kernelH * kernelW };
     }
+    case 'add': {
+      expectKind('real');
+      const other = inputs[1]!;
+      if (other.kind !== 'real' || showShape(other.shape) !== showShape(input.shape)) {
+        throw fail(`adds ${other.kind} ${showShape(other.shape)} to real ${showShape(input.shape)}`);
+      }
+      return { info: input, macs: sizeOf(input.shape) };
+    }
+    case 'meanPool':
+      expectKind('real');
+      return { info: { kind: 'real', shape: { c: input.shape.c, h: 1, w: 1 } }, macs: sizeOf(input.shape) };
     case 'affine':
       expectKind('real', 'sums');
       return { info: { kind: 'real', shape: input.shape }, macs: sizeOf(input.shape) };

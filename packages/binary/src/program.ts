@@ -52,6 +52,9 @@ export type TensorRef = string;
  *               needs. A bit that is always or never set has a threshold that no value reaches: infinite for
  *               reals, beyond n for sums.
  *   maxPool     padding never wins; of bits it is OR
+ *   add         input + other, two reals of one shape, float32: the real-valued running sum of residual branches,
+ *               which a `binarize` turns into bits again
+ *   meanPool    mean of each channel's plane, [c, 1, 1]; summed in float64, rounded to float32 once
  */
 export type Op =
   | {
@@ -63,6 +66,8 @@ export type Op =
       readonly channels: number;
     }
   | { readonly kind: 'maxPool'; readonly input: number; readonly output: number; readonly window: Window }
+  | { readonly kind: 'add'; readonly input: number; readonly other: number; readonly output: number }
+  | { readonly kind: 'meanPool'; readonly input: number; readonly output: number }
   | {
       readonly kind: 'affine';
       readonly input: number;
@@ -101,6 +106,11 @@ export type Op =
       readonly bias: TensorRef;
       readonly channels: number;
     };
+
+/** The values that an operation reads. */
+export function inputsOf(op: Op): readonly number[] {
+  return op.kind === 'add' ? [op.input, op.other] : [op.input];
+}
 
 /** A value that a runtime may ask for by the name of the graph tensor it stands for. */
 export interface ProgramOutput {

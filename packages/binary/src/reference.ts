@@ -14,7 +14,7 @@
  */
 import { bitAt } from './bits.ts';
 import { sizeOf } from './infer.ts';
-import type { LoadedProgram, Op, Shape, ValueInfo, Window } from './program.ts';
+import { inputsOf, type LoadedProgram, type Op, type Shape, type ValueInfo, type Window } from './program.ts';
 
 /** Data of one value: real Float32Array, bits Uint8Array with one 0 or 1 per element, sums Int32Array. */
 export type ValueData = Float32Array | Uint8Array | Int32Array;
@@ -31,11 +31,17 @@ export function runReference(
   ops: readonly Op[] = loaded.program.ops,
 ): (ValueData | undefined)[] {
   const values: (ValueData | undefined)[] = [input];
-  for (const op of ops) values[op.output] = runOp(loaded, op, values[op.input]!);
+  for (const op of ops)
+    values[op.output] = runOp(
+      loaded,
+      op,
+      inputsOf(op).map((number) => values[number]!),
+    );
   return values;
 }
 
-function runOp(loaded: LoadedProgram, op: Op, x: ValueData): ValueData {
+function runOp(loaded: LoadedProgram, op: Op, inputs: readonly ValueData[]): ValueData {
+  const x = inputs[0]!;
   const from = loaded.values[op.input]!;
   const to = loaded.values[op.output]!.shape;
   const data = (ref: string) => loaded.tensors.get(ref)!.data;
@@ -46,6 +52,10 @@ function runOp(loaded: LoadedProgram, op: Op, x: ValueData): ValueData {
       return convBinary(x as Uint8Array, from.shape, to, op.window, data(op.weights) as Uint8Array);
     case 'maxPool':
       return maxPool(x, from, to, op.window);
+    case 'add':
+      return add(x as Float32Array, inputs[1] as Float32Array);
+    case 'meanPool':
+      return meanPool(x as Float32Array, from.shape);
     case 'affine':
       return affine(x, to, op, data(op.scale) as Float32Array, data(op.bias) as Float32Array);
     case 'binarize': {
@@ -150,6 +160,22 @@ function maxPool(x: ValueData, { kind, shape: from }: ValueInfo, to: Shape, wind
 function newValue(kind: ValueInfo['kind'], size: number): ValueData {
   if (kind === 'bits') return new Uint8Array(size);
   return kind === 'sums' ? new Int32Array(size) : new Float32Array(size);
+}
+
+/** The running sum of a residual branch, one float32 addition an element. */
+function add(a: Float32Array, b: Float32Array): Float32Array {
+  return a.map((value, i) => value + b[i]!);
+}
+
+/** Sums in float64 in row-major order, divides and rounds once. */
+function meanPool(x: Float32Array, { c, h, w }: Shape): Float32Array {
+  const y = new Float32Array(c);
+  for (let channel = 0; channel < c; channel++) {
+    let sum = 0;
+    for (let i = 0; i < h * w; i++) sum += x[channel * h * w + i]!;
+    y[channel] = sum / (h * w);
+  }
+  return y;
 }
 
 /** A float32 multiplication, then a float32 addition: the rounding in between is part of the contract. */

@@ -30,6 +30,8 @@ export const ProgramSchema: v.GenericSchema<unknown, Program> = v.object({
       v.variant('kind', [
         v.object({ kind: v.literal('convReal'), ...step, window, weights: tensor, channels: extent }),
         v.object({ kind: v.literal('maxPool'), ...step, window }),
+        v.object({ kind: v.literal('add'), ...step, other: value }),
+        v.object({ kind: v.literal('meanPool'), ...step }),
         v.object({ kind: v.literal('affine'), ...step, scale: tensor, bias: tensor, relu: v.boolean() }),
         v.object({
           kind: v.literal('binarize'),

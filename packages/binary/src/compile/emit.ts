@@ -1,7 +1,14 @@
 import { fromFloat16, type Tensor, tensor, toFloat16 } from '@tierwise/core';
 import { bitBytes, packBits } from '../bits.ts';
 import { type Fail, inferOp } from '../infer.ts';
-import type { Op, Program, ProgramOutput, ValueInfo, Window } from '../program.ts';
+import {
+  inputsOf,
+  type Op,
+  type Program,
+  type ProgramOutput,
+  type ValueInfo,
+  type Window,
+} from '../program.ts';
 import { realThresholds, type Step, sumThresholds } from './chain.ts';
 
 /** Weights of a dense layer or convolution in ONNX order, the input's axes last. */
@@ -36,7 +43,8 @@ export class Emitter {
   }
 
   #push(op: Op, fail: Fail): number {
-    this.#values.push(inferOp(op, this.info(op.input), fail).info);
+    const inputs = inputsOf(op).map((number) => this.info(number));
+    this.#values.push(inferOp(op, inputs, fail).info);
     this.#ops.push(op);
     return op.output;
   }
@@ -56,6 +64,14 @@ export class Emitter {
     const terms = this.#terms.get(input);
     if (terms !== undefined) this.#terms.set(value, terms);
     return value;
+  }
+
+  add(input: number, other: number, fail: Fail): number {
+    return this.#push({ kind: 'add', input, other, output: this.#next }, fail);
+  }
+
+  meanPool(input: number, fail: Fail): number {
+    return this.#push({ kind: 'meanPool', input, output: this.#next }, fail);
   }
 
   /** Weights that are all whole numbers of 16 bits are kept as such. */

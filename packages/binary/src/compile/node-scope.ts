@@ -60,6 +60,11 @@ export class NodeScope {
     return state;
   }
 
+  /** Whether input `index` is a tensor that the branch computes. */
+  isComputed(index: number): boolean {
+    return this.#scope.states.has(this.node.input[index] ?? '');
+  }
+
   /** The constant at input `index`, or undefined when the node leaves it out. */
   optional(index: number): Constant | undefined {
     return this.node.input[index] ? this.constant(index) : undefined;

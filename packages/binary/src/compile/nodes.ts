@@ -37,7 +37,12 @@ const multiply = (n: NodeScope): State => {
   return n.after(state, { kind: 'mul', values });
 };
 
+/** Of a constant it is a step; of two tensors it is the running sum of a residual network. */
 const add = (n: NodeScope): State => {
+  if (n.node.input.every((_, index) => n.isComputed(index))) {
+    const [a, b] = [n.real(n.state(0)), n.real(n.state(1))];
+    return { base: n.emitter.add(a, b, n.fail), steps: [] };
+  }
   const { state, values } = n.operands();
   return n.after(state, { kind: 'add', values });
 };
@@ -108,6 +113,11 @@ const maxPool = (n: NodeScope): State => {
   if (rising) return { base: n.emitter.maxPool(state.base, window, n.fail), steps: state.steps };
   return { base: n.emitter.maxPool(n.real(state), window, n.fail), steps: [] };
 };
+
+const globalAveragePool = (n: NodeScope): State => ({
+  base: n.emitter.meanPool(n.real(n.state(0)), n.fail),
+  steps: [],
+});
 
 /** `transposed`: the matrix is [outputs, features]. */
 const dense = (n: NodeScope, transposed: boolean): State => {
@@ -192,6 +202,7 @@ const handlers: ReadonlyMap<string, (n: NodeScope) => State> = new Map(
     Dropout: dropout,
     Flatten: sameOrder,
     Gemm: gemm,
+    GlobalAveragePool: globalAveragePool,
     GreaterOrEqual: greaterOrEqual,
     Identity: sameOrder,
     MatMul: (n: NodeScope) => dense(n, false),
