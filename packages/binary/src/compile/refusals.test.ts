@@ -35,6 +35,15 @@ test.each<[string, (start: Start) => Value, string]>([
   ],
   ['the sign of ONNX', ({ b, x }) => b.op('Sign', [x]), 'Where'],
   ['an average pool', ({ b, x }) => b.op('AveragePool', [x], kernel), 'AveragePool'],
+  ['a product of two', ({ b, x }) => b.mul(x, x), 'one of the two inputs must be a constant'],
+  ['one number an element', ({ b, x, constant }) => b.mul(x, constant([1, 2, 6, 6])), 'one number a channel'],
+  ['one number a column', ({ b, x, constant }) => b.add(x, constant([6])), 'one number a channel'],
+  ['a constant that is infinite', ({ b, x }) => b.mul(x, b.scalar(Infinity)), 'not finite'],
+  [
+    'binary activations with real weights',
+    ({ b, x, constant }) => b.op('Conv', [b.sign(x), constant([4, 2, 3, 3], 0.5)], kernel),
+    'expected weights of +1 and -1',
+  ],
   [
     'binary activations padded with 0',
     ({ b, x, constant }) =>
