@@ -4,7 +4,7 @@ import { type Fail, sizeOf } from './infer.ts';
 import type { Op, Program, TensorRef, ValueInfo } from './program.ts';
 
 /** What a tensor is for. It decides what a file may hold and what kernels get. */
-type Role = 'stem' | 'bits' | 'sumThreshold' | 'realThreshold' | 'flip' | 'real';
+type Role = 'stem' | 'bits' | 'sumThreshold' | 'realThreshold' | 'flip' | 'real' | 'rows' | 'step';
 
 const storedAs: Readonly<Record<Role, readonly DType[]>> = {
   stem: ['int16', 'float16', 'float32'],
@@ -13,6 +13,8 @@ const storedAs: Readonly<Record<Role, readonly DType[]>> = {
   realThreshold: ['float32'],
   flip: ['uint8'],
   real: ['float16', 'float32'],
+  rows: ['int8'],
+  step: ['float16'],
 };
 
 interface Need {
@@ -47,7 +49,12 @@ function needs(op: Op, input: ValueInfo): Need[] {
       return [stream(op.weights, op.channels * sizeOf(input.shape))];
     case 'denseReal':
       return [
-        { name: op.weights, role: 'real', dims: [op.channels, sizeOf(input.shape)] },
+        {
+          name: op.weights,
+          role: op.step === undefined ? 'real' : 'rows',
+          dims: [op.channels, sizeOf(input.shape)],
+        },
+        ...(op.step === undefined ? [] : [{ name: op.step, role: 'step', dims: [op.channels] } as const]),
         { name: op.bias, role: 'real', dims: [op.channels] },
       ];
     case 'affine':
@@ -64,7 +71,7 @@ function needs(op: Op, input: ValueInfo): Need[] {
 }
 
 /**
- * The tensors of a file as kernels take them: float16 becomes float32, int16 thresholds become int32, all else
+ * The tensors of a file as kernels take them: float16 and int8 rows become float32, int16 thresholds become int32, all else
  * is shared with `stored`. Every tensor is read by exactly one operation and has the type, shape and range that
  * it needs.
  * @throws what `fail` makes, naming the tensor
@@ -83,6 +90,10 @@ export function decodeTensors(
       if (decoded.has(need.name)) throw fail(`tensor "${need.name}" is used twice`);
       decoded.set(need.name, decode(found, need, fail));
     }
+  }
+  for (const op of program.ops) {
+    if (op.kind !== 'denseReal' || op.step === undefined) continue;
+    decoded.set(op.weights, scaleRows(decoded.get(op.weights)!, decoded.get(op.step)!));
   }
   for (const name of stored.keys()) if (!decoded.has(name)) throw fail(`tensor "${name}" is not used`);
   return decoded;
@@ -110,6 +121,13 @@ function decode(found: Tensor, need: Need, fail: Fail): Tensor {
     throw fail(`tensor "${name}" has bits set after its last weight`);
   }
   return held;
+}
+
+/** int8 rows times a step each; 7 times 11 significant bits are exact in float32. */
+function scaleRows({ dims, data }: Tensor, { data: steps }: Tensor): Tensor {
+  const length = data.length / steps.length;
+  const rows = Float32Array.from(data as Int8Array, (q, i) => q * Number(steps[Math.floor(i / length)]));
+  return tensor('float32', dims, rows);
 }
 
 function widen(found: Tensor, role: Role): Tensor {

@@ -6,25 +6,24 @@ import {
   toBytes,
   writeSafetensors,
 } from '@tierwise/core';
-import * as v from 'valibot';
 import { decodeTensors } from './decode.ts';
 import { inferValues } from './infer.ts';
 import type { LoadedProgram, Program, TensorRef } from './program.ts';
-import { ProgramSchema } from './schema.ts';
+import { readText, writeText } from './text.ts';
 
 /** Metadata `format` of a program file. Another number is another meaning: there is no reading of unknown ones. */
 const format = 'tierwise-program/1';
 
 /**
  * A program as a safetensors file, which any reader of that format can list. Metadata: `format`, the program as
- * JSON in `program`, and `crc32` (8 hexadecimal digits) over the program's text and every tensor.
+ * JSON in `program` (text.ts), and `crc32` (8 hexadecimal digits) over the program's text and every tensor.
  * @throws TierwiseError PROGRAM_CORRUPT when program and tensors are not what `readProgram` accepts
  */
 export function writeProgram(
   program: Program,
   tensors: ReadonlyMap<TensorRef, Tensor>,
 ): Uint8Array<ArrayBuffer> {
-  const text = JSON.stringify(program);
+  const text = writeText(program);
   loadProgram(text, tensors, 'the program to write');
   return writeSafetensors(tensors, { format, program: text, crc32: checksum(text, tensors) });
 }
@@ -48,19 +47,8 @@ export function readProgram(bytes: Uint8Array, where = 'program'): LoadedProgram
 }
 
 function loadProgram(text: string, stored: ReadonlyMap<TensorRef, Tensor>, where: string): LoadedProgram {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw corrupt(`${where}: the program is not JSON`, where, cause);
-  }
-  const parsed = v.safeParse(ProgramSchema, json);
-  if (!parsed.success) {
-    const [issue] = parsed.issues;
-    throw corrupt(`${where}: ${v.getDotPath(issue) ?? 'program'}: ${issue.message}`, where);
-  }
-  const program = parsed.output;
-  const fail = (what: string) => corrupt(`${where}: ${what}`, where);
+  const fail = (what: string, cause?: unknown) => corrupt(`${where}: ${what}`, where, cause);
+  const program = readText(text, fail);
   const { values, macs } = inferValues(program, fail);
   const tensors = decodeTensors(program, values, stored, fail);
   const list = [...stored].map(([name, { dtype, dims, data }]) => ({

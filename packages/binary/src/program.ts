@@ -45,7 +45,8 @@ export type TensorRef = string;
  *   convBinary  weights 1 bit each, order [k, kernelH, kernelW, c], dense bit stream, bit i of byte j is
  *               weight 8 j + i, 1 for +1 and 0 for -1, unused bits 0; padding with -1
  *   denseBinary weights 1 bit each, order [n, c, h, w] of the input, dense bit stream as above
- *   denseReal   weights [n, c*h*w] float32 or float16, bias [n]; summed in float64, rounded to float32 once
+ *   denseReal   weights [n, c*h*w] float32 or float16, or int8 with a `step` [n] float16 to multiply each row with;
+ *               bias [n]; summed in float64, rounded to float32 once
  *   affine      y = x * scale[c] + bias[c], then max(y, 0) when relu; float32 (or float16 in the file)
  *   binarize    bit = x >= threshold[c]; threshold float32 for real input, int32 (or int16 in the file) for sums.
  *               With `flip` (uint8 [c]) 1 the bit is x <= threshold[c] instead, which a negative batch-norm scale
@@ -103,6 +104,7 @@ export type Op =
       readonly input: number;
       readonly output: number;
       readonly weights: TensorRef;
+      readonly step?: TensorRef;
       readonly bias: TensorRef;
       readonly channels: number;
     };

@@ -1,5 +1,4 @@
 import * as v from 'valibot';
-import type { Program } from './program.ts';
 
 /** Largest extent of any axis, and of a kernel, stride or padding. */
 const maxExtent = 65536;
@@ -14,34 +13,49 @@ const padding = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(maxExt
 const window = v.object({
   kernelH: extent,
   kernelW: extent,
-  strideH: extent,
-  strideW: extent,
-  padH: padding,
-  padW: padding,
+  strideH: v.optional(extent, 1),
+  strideW: v.optional(extent, 1),
+  padH: v.optional(padding, 0),
+  padW: v.optional(padding, 0),
 });
 
-const step = { input: value, output: value };
+const step = { input: v.exactOptional(value), output: v.exactOptional(value) };
+/** The name of a tensor, where it is not the usual one. */
+const ref = v.exactOptional(tensor);
 
-/** The JSON text of a program: its form only. Whether it makes sense is for `inferValues` to say. */
-export const ProgramSchema: v.GenericSchema<unknown, Program> = v.object({
+/** The JSON text of a program (text.ts): its form only, with what it may leave out. */
+export const ProgramSchema = v.object({
   input: v.object({ tensor, shape }),
   ops: v.pipe(
     v.array(
       v.variant('kind', [
-        v.object({ kind: v.literal('convReal'), ...step, window, weights: tensor, channels: extent }),
+        v.object({ kind: v.literal('convReal'), ...step, window, weights: ref, channels: extent }),
         v.object({ kind: v.literal('maxPool'), ...step, window }),
         v.object({ kind: v.literal('add'), ...step, other: value }),
         v.object({ kind: v.literal('meanPool'), ...step }),
-        v.object({ kind: v.literal('affine'), ...step, scale: tensor, bias: tensor, relu: v.boolean() }),
+        v.object({
+          kind: v.literal('affine'),
+          ...step,
+          scale: ref,
+          bias: ref,
+          relu: v.exactOptional(v.boolean()),
+        }),
         v.object({
           kind: v.literal('binarize'),
           ...step,
-          threshold: tensor,
-          flip: v.exactOptional(tensor),
+          threshold: ref,
+          flip: ref,
         }),
-        v.object({ kind: v.literal('convBinary'), ...step, window, weights: tensor, channels: extent }),
-        v.object({ kind: v.literal('denseBinary'), ...step, weights: tensor, channels: extent }),
-        v.object({ kind: v.literal('denseReal'), ...step, weights: tensor, bias: tensor, channels: extent }),
+        v.object({ kind: v.literal('convBinary'), ...step, window, weights: ref, channels: extent }),
+        v.object({ kind: v.literal('denseBinary'), ...step, weights: ref, channels: extent }),
+        v.object({
+          kind: v.literal('denseReal'),
+          ...step,
+          weights: ref,
+          step: ref,
+          bias: ref,
+          channels: extent,
+        }),
       ]),
     ),
     v.maxLength(maxOps),

@@ -14,14 +14,14 @@ export interface Exported {
 
 /**
  * The composite as one ONNX graph with its weights inside: main network and branch share the stem, whose tensor is
- * named `stem`. `halfPrecision` rounds the branch's last layers to float16 (batch norm before them included), so
- * that its file can hold them in half the bytes and compute the same.
+ * named `stem`. `smallEnds` rounds the branch's last layers, dense weights to 8 bits and the rest to float16, so that
+ * its file can hold them in a quarter and half of the bytes and compute the same.
  */
 export function exportComposite(
   network: Network,
   weights: Weights,
   classes: number,
-  options: { halfPrecision: boolean },
+  options: { smallEnds: boolean },
 ): Exported {
   const b = new GraphBuilder(network.name);
   const { channels, height, width } = network.input;
@@ -29,7 +29,7 @@ export function exportComposite(
   const layers = new InferenceLayers(
     b,
     weights,
-    (layer) => options.halfPrecision && network.branchEnds.includes(layer),
+    (layer) => options.smallEnds && network.branchEnds.includes(layer),
   );
   const { stem } = network.build(layers, { value, dims: [1, channels, height, width] }, classes);
   b.output(ports.main, 'float32', ['N', classes]);

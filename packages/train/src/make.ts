@@ -61,7 +61,7 @@ export async function makeComposite(options: MakeOptions): Promise<CompositeFile
   const { settings, train, test, tolerance } = options;
   const network = findNetwork(settings.network);
   const classes = train.classes.length;
-  const { model, stemDims } = exportComposite(network, options.weights, classes, { halfPrecision: true });
+  const { model, stemDims } = exportComposite(network, options.weights, classes, { smallEnds: true });
   const branch = compileBranch(model, {
     input: ports.input,
     outputs: [ports.stem, ports.branch],

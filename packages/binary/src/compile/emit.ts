@@ -118,11 +118,17 @@ export class Emitter {
   }
 
   denseReal(input: number, { dims, values }: Weights, bias: ArrayLike<number>, fail: Fail): number {
-    const weights = this.#floats('weights', dims, values);
-    const biasName = this.#floats('bias', [bias.length], bias);
     const channels = dims[0]!;
+    const rows = eightBitRows(values, channels);
+    const weights = rows
+      ? {
+          weights: this.#keep('weights', tensor('int8', dims, rows.values)),
+          step: this.#keep('step', tensor('float16', [channels], toFloat16(rows.steps))),
+        }
+      : { weights: this.#floats('weights', dims, values) };
+    const biasName = this.#floats('bias', [bias.length], bias);
     return this.#push(
-      { kind: 'denseReal', input, output: this.#next, weights, bias: biasName, channels },
+      { kind: 'denseReal', input, output: this.#next, ...weights, bias: biasName, channels },
       fail,
     );
   }
@@ -192,6 +198,29 @@ export class Emitter {
     }
     return { program: { input: this.#input, ops: this.#ops, outputs }, tensors };
   }
+}
+
+/**
+ * Rows of whole numbers -127..127 and a float16 step for each, when the weights are exactly their products: an
+ * exporter has rounded them so. Undefined when they are not.
+ */
+function eightBitRows(
+  weights: Float64Array,
+  rows: number,
+): { values: Int8Array<ArrayBuffer>; steps: Float32Array<ArrayBuffer> } | undefined {
+  const length = weights.length / rows;
+  const steps = Float32Array.from({ length: rows }, (_, row) => {
+    const largest = weights
+      .subarray(row * length, (row + 1) * length)
+      .reduce((most, w) => Math.max(most, Math.abs(w)), 0);
+    return largest === 0 ? 1 : largest / 127;
+  });
+  const half = fromFloat16(toFloat16(steps));
+  const values = Int8Array.from(weights, (w, i) => Math.round(w / steps[Math.floor(i / length)]!));
+  const exact =
+    steps.every((step, row) => half[row] === step) &&
+    weights.every((w, i) => w === values[i]! * steps[Math.floor(i / length)]!);
+  return exact ? { values, steps } : undefined;
 }
 
 /** Thresholds of sums as int16, or as int32 when one does not fit. */

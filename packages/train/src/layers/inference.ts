@@ -16,17 +16,18 @@ export type Weights = ReadonlyMap<string, Float32Array>;
  *    taps limit is 2,631, as fine as float16.
  * 3. Binary weights are stored as int8 +-1 and their scale moves behind the pool.
  *
- * `half` rounds the last affine and dense layer of the branch to float16, which its file then stores without loss.
+ * `small` says which layers are the branch's ends: their batch norms and biases are rounded to float16 and their
+ * dense weights to 8 bits with a float16 step for each row, which the branch's file then stores without loss.
  */
 export class InferenceLayers implements Layers {
   readonly #b: GraphBuilder;
   readonly #weights: Weights;
-  readonly #half: (name: string) => boolean;
+  readonly #small: (name: string) => boolean;
 
-  constructor(builder: GraphBuilder, weights: Weights, half: (name: string) => boolean) {
+  constructor(builder: GraphBuilder, weights: Weights, small: (name: string) => boolean) {
     this.#b = builder;
     this.#weights = weights;
-    this.#half = half;
+    this.#small = small;
   }
 
   #get(name: string): Float32Array {
@@ -38,7 +39,7 @@ export class InferenceLayers implements Layers {
 
   #store(layer: string, name: string, dims: readonly number[], values: ArrayLike<number>): Value {
     const data = Float32Array.from(values);
-    const kept = this.#half(layer) ? fromFloat16(toFloat16(data)) : data;
+    const kept = this.#small(layer) ? fromFloat16(toFloat16(data)) : data;
     return this.#b.initializer(name, tensor('float32', dims, kept));
   }
 
@@ -80,7 +81,12 @@ export class InferenceLayers implements Layers {
   }
 
   dense(x: Feature, name: string, units: number): Feature {
-    const weight = this.#store(name, `${name}.weight`, [units, x.dims[1]!], this.#get(`${name}.weight`));
+    const weights = this.#get(`${name}.weight`);
+    const rounded = this.#small(name) ? eightBitRows(weights, units) : weights;
+    const weight = this.#b.initializer(
+      `${name}.weight`,
+      tensor('float32', [units, x.dims[1]!], Float32Array.from(rounded)),
+    );
     const bias = this.#store(name, `${name}.bias`, [units], this.#get(`${name}.bias`));
     return { value: this.#b.gemm(x.value, weight, { transB: 1, c: bias }), dims: [x.dims[0]!, units] };
   }
@@ -191,4 +197,17 @@ export class InferenceLayers implements Layers {
   mark(x: Feature, name: string): Feature {
     return { ...x, value: this.#b.op('Identity', [x.value], {}, name) };
   }
+}
+
+/** The nearest multiples -127..127 of a float16 step for each row; exact in float32 (7 times 11 bits). */
+function eightBitRows(weights: Float32Array, rows: number): Float32Array {
+  const length = weights.length / rows;
+  const largest = Float32Array.from({ length: rows }, (_, row) =>
+    weights.subarray(row * length, (row + 1) * length).reduce((most, w) => Math.max(most, Math.abs(w)), 0.01),
+  );
+  const steps = fromFloat16(toFloat16(largest.map((most) => most / 127)));
+  return weights.map((w, i) => {
+    const step = steps[Math.floor(i / length)]!;
+    return Math.min(127, Math.max(-127, Math.round(w / step))) * step;
+  });
 }

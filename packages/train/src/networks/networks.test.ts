@@ -22,7 +22,7 @@ test.each(Object.values(networks).map((n) => [n.name, n] as const))(
       ([key]) => /^(stem|main)\./.test(key) && !/\.(mean|variance)$/.test(key),
     );
     expect(learnt.reduce((sum, [, values]) => sum + values.length, 0)).toBe(published[name]);
-    const { model, stemDims } = exportComposite(network, weights, 10, { halfPrecision: true });
+    const { model, stemDims } = exportComposite(network, weights, 10, { smallEnds: true });
     const summary = summarize(readOnnx(writeOnnx(model)));
     const dims = new Map(summary.tensors.map((t) => [t.name, t.dims]));
     expect(dims.get('scores')).toEqual([1, 10]);
