@@ -1,0 +1,148 @@
+// Convolution of float32 values with float32 weights, four output pixels and eight output channels at a time; with
+// one output pixel it is the dense layer. Windows are gathered so that the same element of four pixels lies side by
+// side. Weights: [block of 8 channels][element][8]. Whole numbers below 2^24 are exact in any order; others are
+// rounded at every step.
+import { ConvReal } from './descriptors';
+import { zero } from './tile';
+
+/** a x b + c. Fused where that is to be had: whole numbers do not tell, and others may be rounded either way. */
+// @ts-ignore: decorator
+@inline
+function madd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
+  return f32x4.add(f32x4.mul(a, b), c);
+}
+
+function gather(d: ConvReal, a: usize, b: usize, c: usize, e: usize): void {
+  let to = d.scratch;
+  for (let y = 0; y < d.rows; y++) {
+    for (let x = 0; x < d.runs; x++) {
+      const from = <usize>y * d.rowPitch + <usize>x * d.runPitch;
+      const end = from + d.runBytes;
+      for (let i = from; i < end; i += 4) {
+        store<f32>(to, load<f32>(a + i));
+        store<f32>(to, load<f32>(b + i), 4);
+        store<f32>(to, load<f32>(c + i), 8);
+        store<f32>(to, load<f32>(e + i), 12);
+        to += 16;
+      }
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function put(dest: usize, both: bool, low: v128, high: v128): void {
+  v128.store(dest, low);
+  if (both) v128.store(dest, high, 16);
+}
+
+function four(d: ConvReal, p0: usize, p1: usize, p2: usize, p3: usize): void {
+  const elements = d.rows * d.runs * <i32>(d.runBytes >> 2);
+  let w = d.weights, offset: usize = 0;
+  for (let channel = 0; channel < d.channels; channel += 8) {
+    const low = v128.load(d.starts + offset), high = v128.load(d.starts + offset, 16);
+    let a0 = low, a1 = high, a2 = low, a3 = high, a4 = low, a5 = high, a6 = low, a7 = high;
+    let q = d.scratch;
+    const end = w + (<usize>elements << 5);
+    do {
+      const w0 = v128.load(w), w1 = v128.load(w, 16);
+      let x = v128.load_splat<f32>(q);
+      a0 = madd(x, w0, a0);
+      a1 = madd(x, w1, a1);
+      x = v128.load_splat<f32>(q, 4);
+      a2 = madd(x, w0, a2);
+      a3 = madd(x, w1, a3);
+      x = v128.load_splat<f32>(q, 8);
+      a4 = madd(x, w0, a4);
+      a5 = madd(x, w1, a5);
+      x = v128.load_splat<f32>(q, 12);
+      a6 = madd(x, w0, a6);
+      a7 = madd(x, w1, a7);
+      q += 16;
+      w += 32;
+    } while (w != end);
+    const both = d.channels - channel > 4;
+    put(p0 + offset, both, a0, a1);
+    put(p1 + offset, both, a2, a3);
+    put(p2 + offset, both, a4, a5);
+    put(p3 + offset, both, a6, a7);
+    offset += 32;
+  }
+}
+
+/** One pixel: four sums a channel, of every fourth element each, so that one addition need not wait for another. */
+function one(d: ConvReal): void {
+  const elements = d.rows * d.runs * <i32>(d.runBytes >> 2);
+  let w = d.weights, offset: usize = 0;
+  for (let channel = 0; channel < d.channels; channel += 8) {
+    let a0 = v128.load(d.starts + offset), a1 = v128.load(d.starts + offset, 16);
+    let a2 = zero(), a3 = a2, a4 = a2, a5 = a2, a6 = a2, a7 = a2;
+    let q = d.scratch;
+    let left = elements;
+    for (; left >= 4; left -= 4) {
+      let x = v128.load_splat<f32>(q);
+      a0 = madd(x, v128.load(w), a0);
+      a1 = madd(x, v128.load(w, 16), a1);
+      x = v128.load_splat<f32>(q, 16);
+      a2 = madd(x, v128.load(w, 32), a2);
+      a3 = madd(x, v128.load(w, 48), a3);
+      x = v128.load_splat<f32>(q, 32);
+      a4 = madd(x, v128.load(w, 64), a4);
+      a5 = madd(x, v128.load(w, 80), a5);
+      x = v128.load_splat<f32>(q, 48);
+      a6 = madd(x, v128.load(w, 96), a6);
+      a7 = madd(x, v128.load(w, 112), a7);
+      q += 64;
+      w += 128;
+    }
+    for (; left > 0; left--) {
+      const x = v128.load_splat<f32>(q);
+      a2 = madd(x, v128.load(w), a2);
+      a3 = madd(x, v128.load(w, 16), a3);
+      q += 16;
+      w += 32;
+    }
+    put(
+      d.dest + offset,
+      d.channels - channel > 4,
+      f32x4.add(f32x4.add(a0, a2), f32x4.add(a4, a6)),
+      f32x4.add(f32x4.add(a1, a3), f32x4.add(a5, a7)),
+    );
+    offset += 32;
+  }
+}
+
+export function convReal(d: ConvReal): void {
+  const pixels = d.width * d.height;
+  if (pixels == 1) {
+    gather(d, d.source, d.source, d.source, d.source);
+    one(d);
+    return;
+  }
+  let x = 0;
+  let row = d.source, pixel = row;
+  let destRow = d.dest, dest = destRow;
+  let left = pixels;
+  do {
+    // The last pixel fills up the last four: it is calculated again and written again, the same.
+    let p0: usize = 0, p1: usize = 0, p2: usize = 0, p3: usize = 0;
+    let d0: usize = 0, d1: usize = 0, d2: usize = 0, d3: usize = 0;
+    for (let i = 0; i < 4; i++) {
+      p0 = p1; p1 = p2; p2 = p3; p3 = pixel;
+      d0 = d1; d1 = d2; d2 = d3; d3 = dest;
+      if (--left > 0) {
+        if (++x == d.width) {
+          x = 0;
+          pixel = row += d.stepY;
+          dest = destRow += d.destRow;
+        } else {
+          pixel += d.stepX;
+          dest += d.destPixel;
+        }
+      }
+    }
+    gather(d, p0, p1, p2, p3);
+    four(d, d0, d1, d2, d3);
+  } while (left > 0);
+}

@@ -1,0 +1,106 @@
+// Between the layouts of files and callers (planes, dense bit streams) and those of kernels.
+import { Lay, Plane } from './descriptors';
+
+/** Planes of float32 to channels side by side. */
+export function interleave(d: Plane): void {
+  let from = d.planes;
+  for (let channel = 0; channel < d.channels; channel++) {
+    for (let y = 0; y < d.height; y++) {
+      let at = d.value + <usize>y * d.valueRow + (<usize>channel << 2);
+      for (let x = 0; x < d.width; x++) {
+        store<f32>(at, load<f32>(from));
+        from += 4;
+        at += d.valuePixel;
+      }
+    }
+  }
+}
+
+/** Channels side by side to planes of float32. */
+export function planesOfReal(d: Plane): void {
+  let to = d.planes;
+  for (let channel = 0; channel < d.channels; channel++) {
+    for (let y = 0; y < d.height; y++) {
+      let at = d.value + <usize>y * d.valueRow + (<usize>channel << 2);
+      for (let x = 0; x < d.width; x++) {
+        store<f32>(to, load<f32>(at));
+        to += 4;
+        at += d.valuePixel;
+      }
+    }
+  }
+}
+
+/** Bits to planes of +1 and -1. */
+export function planesOfBits(d: Plane): void {
+  let to = d.planes;
+  for (let channel = 0; channel < d.channels; channel++) {
+    for (let y = 0; y < d.height; y++) {
+      let at = d.value + <usize>y * d.valueRow + (channel >> 3);
+      for (let x = 0; x < d.width; x++) {
+        store<f32>(to, <f32>(((<i32>load<u8>(at) >> (channel & 7)) & 1) * 2 - 1));
+        to += 4;
+        at += d.valuePixel;
+      }
+    }
+  }
+}
+
+/** Eight bits of the stream from bit `at` on. */
+// @ts-ignore: decorator
+@inline
+function eight(d: Lay, at: i32): i32 {
+  return (<i32>load<u16>(d.source + (at >> 3)) >> (at & 7)) & 255;
+}
+
+/** Byte `index` of a row of weights to where its lane has it: whole, or as two half bytes in a byte each. */
+// @ts-ignore: decorator
+@inline
+function put(d: Lay, index: i32, byte: i32): void {
+  const at = d.dest + ((<usize>index * d.pitch) << d.split);
+  if (d.split) {
+    store<u8>(at, <u8>(byte & 15));
+    store<u8>(at + d.pitch, <u8>(byte >> 4));
+  } else {
+    store<u8>(at, <u8>byte);
+  }
+}
+
+/**
+ * The weights of one output channel from the file's bit stream to its lane. In the stream the channels of a pixel lie
+ * side by side, or with `planar` the pixels of a channel; the lane has pixel after pixel, each filled up with zeros
+ * to whole bytes.
+ */
+export function lay(d: Lay): void {
+  const pixels = d.pixels, channels = d.channels;
+  for (let byte = 0; byte < d.pixelBytes; byte++) {
+    const channel = byte << 3;
+    const present = min(8, channels - channel);
+    if (!d.planar) {
+      for (let pixel = 0; pixel < pixels; pixel++) {
+        put(
+          d,
+          pixel * d.pixelBytes + byte,
+          eight(d, d.shift + pixel * channels + channel) & ((1 << present) - 1),
+        );
+      }
+      continue;
+    }
+    for (let pixel = 0; pixel < pixels; pixel += 8) {
+      // Row i: channel + i, column j: pixel + j. Transposed by swapping ever larger blocks (Hacker's Delight 7-3).
+      let m: u64 = 0;
+      for (let i = 0; i < present; i++) {
+        m |= <u64>eight(d, d.shift + (channel + i) * pixels + pixel) << (i << 3);
+      }
+      let t = (m ^ (m >> 7)) & 0x00aa00aa00aa00aa;
+      m ^= t ^ (t << 7);
+      t = (m ^ (m >> 14)) & 0x0000cccc0000cccc;
+      m ^= t ^ (t << 14);
+      t = (m ^ (m >> 28)) & 0x00000000f0f0f0f0;
+      m ^= t ^ (t << 28);
+      for (let j = 0; j < 8 && pixel + j < pixels; j++) {
+        put(d, (pixel + j) * d.pixelBytes + byte, <i32>((m >> (j << 3)) & 255));
+      }
+    }
+  }
+}

@@ -1,0 +1,69 @@
+// What the kernels of binary convolutions share: walking over output pixels, i16 accumulators, and the epilogue.
+import { ConvBinary } from './descriptors';
+
+// Fixed addresses, as in src/kernels/layout.ts.
+/** 16 bytes of 0x0f. */
+export const lowNibbles: usize = 16;
+/** 256 tables of 16 bytes: see conv-table.ts. */
+export const pairTable: usize = 32;
+/** Mismatches so far of two pixels and 64 output channels: 2 x 64 i16. */
+export const accumulators: usize = 4128;
+
+// @ts-ignore: decorator
+@inline
+export function zero(): v128 {
+  return i64x2.splat(0);
+}
+
+/** Adds 16 byte counters to 16 i16 accumulators. */
+// @ts-ignore: decorator
+@inline
+export function widen(at: usize, counts: v128): void {
+  v128.store(at, i16x8.add(v128.load(at), i16x8.extend_low_i8x16_u(counts)));
+  v128.store(at, i16x8.add(v128.load(at, 16), i16x8.extend_high_i8x16_u(counts)), 16);
+}
+
+/** Sets the i16 accumulators of one pixel to where they start: 64 of them. */
+export function start(at: usize, starts: usize): void {
+  for (let i: usize = 0; i < 128; i += 16) v128.store(at + i, v128.load(starts + i));
+}
+
+// @ts-ignore: decorator
+@inline
+function signs(at: usize): u64 {
+  return <u64>(<u32>i8x16.bitmask(i8x16.narrow_i16x8_s(v128.load(at), v128.load(at, 16))));
+}
+
+/**
+ * Writes one pixel of up to 64 channels from `first` on. As bits: accumulators started at minus the limit, so the
+ * sign says whether mismatches < limit; `inverts` turns round the channels of a flipped comparison. As sums:
+ * terms - 2 mismatches in float32, written or added.
+ */
+export function finish(d: ConvBinary, at: usize, first: i32, dest: usize): void {
+  if (d.mode == 0) {
+    let bits = signs(at) | (signs(at + 32) << 16) | (signs(at + 64) << 32) | (signs(at + 96) << 48);
+    bits ^= load<u64>(d.inverts + (first >> 3));
+    dest += first >> 3;
+    let left = (d.channels - first + 7) >> 3;
+    if (left >= 8) {
+      store<u64>(dest, bits);
+    } else {
+      do {
+        store<u8>(dest++, <u8>bits);
+        bits >>= 8;
+      } while (--left);
+    }
+    return;
+  }
+  const terms = f32x4.splat(<f32>d.terms);
+  const end = at + (<usize>min(64, d.channels - first) << 1);
+  dest += <usize>first << 2;
+  do {
+    const mismatches = f32x4.convert_i32x4_s(v128.load_ext<i16>(at));
+    let sums = f32x4.sub(terms, f32x4.add(mismatches, mismatches));
+    if (d.mode == 2) sums = f32x4.add(sums, v128.load(dest));
+    v128.store(dest, sums);
+    dest += 16;
+    at += 8;
+  } while (at < end);
+}
