@@ -1,5 +1,5 @@
 /** What is said while the network loads and when it cannot be loaded; both stand where the answer will be. */
-import type { TierwiseError } from '@tierwise/core';
+import { remedies, type TierwiseError } from '@tierwise/core';
 import type { Progress } from '@tierwise/device';
 import { byId } from './dom.ts';
 import { formatBytes } from './format.ts';
@@ -52,7 +52,7 @@ export function createLoadView(): LoadView {
     failed(error, retry) {
       only(failure);
       message.textContent = error.message;
-      remedy.textContent = error.remedy;
+      remedy.textContent = remedies[error.code];
       code.textContent = error.code;
       button.onclick = retry;
     },

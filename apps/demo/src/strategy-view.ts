@@ -1,5 +1,5 @@
 /** The choice of who does the work. */
-import { toTierwiseError } from '@tierwise/core';
+import { remedies, toTierwiseError } from '@tierwise/core';
 import type { Composite, Progress } from '@tierwise/device';
 import type { StrategyName } from '@tierwise/plan';
 import { byId } from './dom.ts';
@@ -35,8 +35,8 @@ export function createStrategyView(onChange: () => void): StrategyView {
       await composite.use(strategy, { onProgress });
       status.textContent = '';
     } catch (thrown) {
-      const { code, message, remedy } = toTierwiseError(thrown);
-      status.textContent = `${code}: ${message}. ${remedy}`;
+      const { code, message } = toTierwiseError(thrown);
+      status.textContent = `${code}: ${message}. ${remedies[code]}`;
     } finally {
       // After a failure the Plan before it is still in force.
       showPlan();

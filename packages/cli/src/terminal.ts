@@ -1,4 +1,4 @@
-import { type ErrorCode, errorTable, toTierwiseError } from '@tierwise/core';
+import { type ErrorCode, remedies, toTierwiseError } from '@tierwise/core';
 
 /** Where a command writes: results to stdout, everything else to stderr. */
 export interface Terminal {
@@ -53,10 +53,11 @@ function exitStatus(code: ErrorCode): number {
 
 /** Ends a command that failed: one readable line with what to do, or one object with `--json`. */
 export function fail(error: unknown, options: { json: boolean }): void {
-  const { code, message, remedy } = toTierwiseError(error);
-  if (options.json) process.stdout.write(`${JSON.stringify({ error: message, code, remedy })}\n`);
+  const { code, message } = toTierwiseError(error);
+  if (options.json)
+    process.stdout.write(`${JSON.stringify({ error: message, code, remedy: remedies[code] })}\n`);
   process.stderr.write(
-    `tierwise: ${message}\n${code === 'CANCELLED' ? '' : `          ${errorTable[code].remedy} (${code})\n`}`,
+    `tierwise: ${message}\n${code === 'CANCELLED' ? '' : `          ${remedies[code]} (${code})\n`}`,
   );
   if (code === 'INTERNAL' && process.env['TIERWISE_DEBUG'] && error instanceof Error)
     process.stderr.write(`${error.stack}\n`);

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { type ErrorCode, errorTable, isTierwiseError, TierwiseError, toTierwiseError } from './errors.ts';
+import { remedies } from './remedies.ts';
 
 const codes = Object.keys(errorTable) as ErrorCode[];
 
@@ -16,7 +17,7 @@ test.each(codes)('%s has a valid status and a remedy that is a sentence', (code)
   const error = new TierwiseError(code, 'what and where');
   expect(error.status).toBeGreaterThanOrEqual(400);
   expect(error.status).toBeLessThan(600);
-  expect(error.remedy).toMatch(/^[A-Z].*\.$/);
+  expect(remedies[code]).toMatch(/^[A-Z].*\.$/);
   expect(error.retryable).toBe(errorTable[code].retryable);
   expect(code).toMatch(/^[A-Z]+(_[A-Z]+)*$/);
 });

@@ -6,5 +6,6 @@ export * from './float16.ts';
 export * from './model-summary.ts';
 export * from './preprocess.ts';
 export * from './random.ts';
+export * from './remedies.ts';
 export * from './safetensors.ts';
 export * from './tensor.ts';

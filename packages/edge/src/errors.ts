@@ -1,4 +1,4 @@
-import { isTierwiseError, TierwiseError, toTierwiseError } from '@tierwise/core';
+import { isTierwiseError, remedies, TierwiseError, toTierwiseError } from '@tierwise/core';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 
 /** What Fastify throws, as far as it matters here. */
@@ -23,11 +23,11 @@ function fromFastify(error: unknown): TierwiseError {
 /** Answers with the error: its status, message, code and remedy, and when to try again. */
 export function sendError(reply: FastifyReply, thrown: unknown): FastifyReply {
   const error = fromFastify(thrown);
-  const { message, code, remedy, status, details } = error;
+  const { message, code, status, details } = error;
   if (code === 'INTERNAL') reply.log.error({ err: error.cause ?? error }, message);
   else reply.log.info({ code, details }, message);
   if (code === 'OVERLOADED' || code === 'DRAINING') reply.header('retry-after', '1');
-  return reply.code(status).send({ error: message, code, remedy });
+  return reply.code(status).send({ error: message, code, remedy: remedies[code] });
 }
 
 export function handleErrors(app: FastifyInstance): void {

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { type ErrorCode, isTierwiseError } from '@tierwise/core';
+import { type ErrorCode, isTierwiseError, remedies } from '@tierwise/core';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { DownloadProgress } from './download.ts';
 import { idxFileNames, type KnownDataset, knownDatasets } from './known.ts';
@@ -14,7 +14,8 @@ import { loadDataset, loadKnown } from './load.ts';
 const data = process.env['TIERWISE_DATA'];
 const code = (expected: ErrorCode, what = /./) =>
   expect.toSatisfy(
-    (error: unknown) => isTierwiseError(error, expected) && what.test(error.message) && error.remedy !== '',
+    (error: unknown) =>
+      isTierwiseError(error, expected) && what.test(error.message) && remedies[error.code] !== '',
   );
 
 /** Five pictures of 1 x 2 pixels, five labels, and the same again for testing. */
