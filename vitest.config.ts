@@ -11,6 +11,7 @@ export default defineConfig({
       'packages/*/src/**/*.test.ts',
       'packages/*/test/**/*.test.ts',
       'apps/*/test/**/*.test.ts',
+      'bench/src/**/*.test.ts',
       'scripts/**/*.test.ts',
     ],
     testTimeout: 60_000,

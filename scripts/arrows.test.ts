@@ -1,16 +1,18 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { builtinModules } from 'node:module';
+import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
 /** The rooms in the order of the arrows: a room may use rooms of earlier rows, never one of its own row or a later. */
 const rows = [
   ['core'],
-  ['graph', 'wire', 'plan'],
+  ['graph', 'wire', 'plan', 'relay'],
   ['binary'],
   ['runtime'],
   ['ort'],
   ['train', 'device', 'edge'],
+  ['bench'],
   ['cli'],
 ];
 /** Rooms that run in a page and in a server alike: no Node API. */
@@ -23,6 +25,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 interface PackageJson {
   readonly name: string;
   readonly dependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
 }
 interface TsConfig {
   readonly compilerOptions?: { readonly types?: readonly string[] };
@@ -41,26 +44,26 @@ async function packagesIn(parent: string): Promise<string[]> {
   return names.filter((_, i) => has[i]);
 }
 
-/** Rooms that a package uses when it runs. */
-const roomsUsed = ({ dependencies = {} }: PackageJson) =>
-  Object.keys(dependencies)
+/** Rooms that a package uses: when it runs, or where it is developed (`cli` finds `bench` only there). */
+const roomsUsed = ({ dependencies = {}, devDependencies = {} }: PackageJson) =>
+  Object.keys({ ...dependencies, ...devDependencies })
     .filter((name) => name.startsWith('@tierwise/'))
     .map((name) => name.slice('@tierwise/'.length));
 
-const rooms = await packagesIn('packages');
+const rooms = [...(await packagesIn('packages')), 'bench'];
+/** Where a room is; the benchmarks are no package that anybody installs. */
+const folderOf = (room: string) => (room === 'bench' ? room : `packages/${room}`);
 const apps = await packagesIn('apps');
 
 test('every package is a room with a place in the order, and tsc builds it', async () => {
   expect([...rooms].sort()).toEqual(rows.flat().sort());
   const { references = [] } = await readJson<TsConfig>('tsconfig.json');
-  expect(references.map(({ path }) => path)).toEqual(
-    expect.arrayContaining(rooms.map((room) => `packages/${room}`)),
-  );
+  expect(references.map(({ path }) => path)).toEqual(expect.arrayContaining(rooms.map(folderOf)));
 });
 
 describe.each(rooms)('%s', (room) => {
   test('uses only rooms of earlier rows', async () => {
-    const manifest = await readJson<PackageJson>(`packages/${room}/package.json`);
+    const manifest = await readJson<PackageJson>(`${folderOf(room)}/package.json`);
     expect(manifest.name).toBe(`@tierwise/${room}`);
     const own = rows.findIndex((row) => row.includes(room));
     const allowed = rows.slice(0, own).flat();
@@ -68,9 +71,9 @@ describe.each(rooms)('%s', (room) => {
   });
 
   test('tsconfig.json refers to what package.json depends on', async () => {
-    const manifest = await readJson<PackageJson>(`packages/${room}/package.json`);
-    const { references = [] } = await readJson<TsConfig>(`packages/${room}/tsconfig.json`);
-    const expected = roomsUsed(manifest).map((used) => `../${used}`);
+    const manifest = await readJson<PackageJson>(`${folderOf(room)}/package.json`);
+    const { references = [] } = await readJson<TsConfig>(`${folderOf(room)}/tsconfig.json`);
+    const expected = roomsUsed(manifest).map((used) => relative(folderOf(room), folderOf(used)));
     expect(references.map(({ path }) => path).sort()).toEqual(expected.sort());
   });
 });
@@ -92,7 +95,7 @@ describe.each(anywhere)('%s runs anywhere', (room) => {
   });
 
   test('its compiler knows no Node globals', async () => {
-    const { compilerOptions } = await readJson<TsConfig>(`packages/${room}/tsconfig.json`);
+    const { compilerOptions } = await readJson<TsConfig>(`${folderOf(room)}/tsconfig.json`);
     expect(compilerOptions?.types).toEqual([]);
   });
 });

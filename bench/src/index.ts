@@ -1,0 +1,1 @@
+export type { BenchResult, BenchRow, Conditions } from './result.ts';
