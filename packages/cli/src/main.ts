@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { TierwiseError } from '@tierwise/core';
+import { strategies } from '@tierwise/plan';
+import { linkProfiles } from '@tierwise/relay';
 import { networks, optimizers } from '@tierwise/train';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { type CutFlags, cutCommand } from './commands/cut.ts';
@@ -7,6 +9,7 @@ import { doctorCommand } from './commands/doctor.ts';
 import { type EdgeFlags, edgeCommand } from './commands/edge.ts';
 import { evalCommand } from './commands/eval.ts';
 import { inspectCommand } from './commands/inspect.ts';
+import { type PlanFlags, planCommand } from './commands/plan.ts';
 import { type RunFlags, runCommand } from './commands/run.ts';
 import { type TrainFlags, trainCommand } from './commands/train.ts';
 import { createTerminal, fail, type Terminal } from './terminal.ts';
@@ -136,6 +139,18 @@ program
   .requiredOption('-o, --output <folder>', 'where head.onnx and tail.onnx are written')
   .option('--json', 'print one JSON object')
   .action(handle((terminal, file: string, flags: CutFlags) => cutCommand(file, flags, terminal)));
+
+program
+  .command('plan')
+  .description('the Plan that each strategy makes of a bundle, and what it predicts')
+  .argument('<bundle>', 'NAME.tierwise')
+  .option('--strategy <name>', `one of: ${Object.keys(strategies).join(', ')}; default all of them`)
+  .option('--link <name>', `one of: ${Object.keys(linkProfiles).join(', ')}`, 'fast-4g')
+  .option('--device-gflops <x>', 'speed of the device, multiply and add counted apart', real(0.001, 1e6), 2)
+  .option('--edge-gflops <x>', 'speed of the edge', real(0.001, 1e6), 20)
+  .option('--raw-input', 'the picture itself may leave the device', false)
+  .option('--json', 'print one JSON object')
+  .action(handle((terminal, bundle: string, flags: PlanFlags) => planCommand(bundle, flags, terminal)));
 
 program
   .command('edge')

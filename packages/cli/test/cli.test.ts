@@ -80,6 +80,15 @@ test('inspect explains a bundle, its branch and its graph', async () => {
   expect(stdout).toContain('convBinary');
 });
 
+test('plan compares the strategies, and leaves out what may not be', async () => {
+  const { value } = await json('plan', bundle, '--link', 'slow-4g');
+  expect(value).toMatchObject({
+    plans: [{ strategy: 'lcdnn', predicted: { exitRate: expect.any(Number) } }, { strategy: 'device-only' }],
+  });
+  const raw = await json('plan', bundle, '--strategy', 'edge-only', '--raw-input');
+  expect(raw.value).toMatchObject({ plans: [{ strategy: 'edge-only', predicted: { uplinkBytes: 784 } }] });
+});
+
 test('cut writes two graphs that do together what the whole one does', async () => {
   const cut = await json('cut', join(bundle, 'model.onnx'), '--at', 'stem', '-o', 'pieces');
   expect(cut).toMatchObject({
@@ -95,6 +104,8 @@ test('cut writes two graphs that do together what the whole one does', async () 
 
 test.each([
   [['cut', join(bundle, 'model.onnx'), '--at', 'nothing', '-o', 'pieces'], 1, 'TENSOR_INVALID'],
+  [['plan', bundle, '--link', 'string'], 2, 'USAGE'],
+  [['plan', bundle, '--strategy', 'edge-only'], 1, 'PLAN_INVALID'],
   [['inspect', 'nowhere.onnx'], 1, 'FILE_UNREADABLE'],
   [['inspect', bin], 1, 'MODEL_CORRUPT'],
   [['eval', 'nowhere.tierwise', '--data', 'mnist'], 1, 'FILE_UNREADABLE'],

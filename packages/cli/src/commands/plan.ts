@@ -1,0 +1,80 @@
+import { TierwiseError, toTierwiseError } from '@tierwise/core';
+import { readBundle } from '@tierwise/edge';
+import { type Plan, type StrategyName, strategies } from '@tierwise/plan';
+import { type LinkProfileName, linkProfiles } from '@tierwise/relay';
+import { bytesText, type Terminal, table } from '../terminal.ts';
+
+export interface PlanFlags {
+  readonly strategy?: string;
+  readonly link: string;
+  readonly deviceGflops: number;
+  readonly edgeGflops: number;
+  readonly rawInput: boolean;
+}
+
+/** `tierwise plan`: the Plans that the strategies make of a bundle on a link, and what each predicts for one sample. */
+export async function planCommand(bundle: string, flags: PlanFlags, terminal: Terminal): Promise<void> {
+  if (!Object.hasOwn(linkProfiles, flags.link))
+    throw new TierwiseError(
+      'USAGE',
+      `--link: there is no "${flags.link}"; there are ${Object.keys(linkProfiles).join(', ')}`,
+    );
+  if (flags.strategy !== undefined && !Object.hasOwn(strategies, flags.strategy))
+    throw new TierwiseError(
+      'USAGE',
+      `--strategy: there is no "${flags.strategy}"; there are ${Object.keys(strategies).join(', ')}`,
+    );
+  const { manifest } = await readBundle(bundle);
+  const { up, down } = linkProfiles[flags.link as LinkProfileName];
+  const names =
+    flags.strategy === undefined
+      ? (Object.keys(strategies) as StrategyName[])
+      : [flags.strategy as StrategyName];
+  const context = {
+    uplinkBitsPerSecond: up.bitsPerSecond,
+    downlinkBitsPerSecond: down.bitsPerSecond,
+    roundTripMs: up.delayMs + down.delayMs,
+    edge: true,
+    resident: [],
+  };
+  const profile = {
+    deviceFlopsPerSecond: flags.deviceGflops * 1e9,
+    edgeFlopsPerSecond: flags.edgeGflops * 1e9,
+    exitRate: manifest.measured?.exitRate,
+  };
+  const plans: Plan[] = [];
+  for (const name of names) {
+    try {
+      plans.push(
+        strategies[name](manifest, profile, context, {
+          objective: 'latency',
+          rawInputMayLeave: flags.rawInput,
+        }).plan,
+      );
+    } catch (error) {
+      // One strategy that the requirement rules out does not hide the others.
+      if (names.length === 1) throw error;
+      terminal.note(`${name}: ${toTierwiseError(error).message}`);
+    }
+  }
+  terminal.result({ link: flags.link, plans }, () => text(plans, flags, down.bitsPerSecond));
+}
+
+function text(plans: readonly Plan[], flags: PlanFlags, downlinkBitsPerSecond: number): string {
+  const rows = plans.map(({ strategy, sections, exits, predicted: p }) => [
+    strategy,
+    sections.map(({ id, place, engine }) => `${id} (${engine}, ${place})`).join(' -> '),
+    exits
+      .map(({ id, policy }) =>
+        policy.kind === 'entropy' ? `${id} below ${policy.threshold.toPrecision(3)}` : id,
+      )
+      .join(', '),
+    p.latencyMs.toFixed(1),
+    bytesText(Math.round((1 - p.exitRate) * p.uplinkBytes)),
+    `${bytesText(p.downloadBytes)} in ${((8000 * p.downloadBytes) / downlinkBitsPerSecond).toFixed(0)} ms`,
+  ]);
+  return [
+    `Predicted for one warm sample on ${flags.link}, ${flags.deviceGflops} GFLOP/s on the device and ${flags.edgeGflops} on the edge; nothing is measured here.`,
+    table([['strategy', 'sections', 'exits', 'ms', 'bytes up', 'first download'], ...rows]),
+  ].join('\n');
+}
