@@ -27,6 +27,11 @@ const rules: ReadonlyMap<string, Rule> = new Map(
  *   MODEL_CORRUPT when shapes do not fit each other; TENSOR_INVALID when an input dimension is still open
  */
 export function inferShapes(model: ModelProto, options: ShapeOptions = {}): Map<string, TensorType> {
+  return new Map([...inferKnown(model, options)].map(([name, { dtype, dims }]) => [name, { dtype, dims }]));
+}
+
+/** Like `inferShapes`, with the elements of small tensors that follow from the model alone. */
+export function inferKnown(model: ModelProto, options: ShapeOptions = {}): Map<string, Known> {
   const graph = graphOf(model);
   const opset = Number(
     model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version ?? 1n,
@@ -53,5 +58,5 @@ export function inferShapes(model: ModelProto, options: ShapeOptions = {}): Map<
       known.set(name, output);
     }
   }
-  return new Map([...known].map(([name, { dtype, dims }]) => [name, { dtype, dims }]));
+  return known;
 }

@@ -1,3 +1,4 @@
+import { TierwiseError } from '@tierwise/core';
 import type { NodeProto } from 'onnx-buf';
 import type { GraphBuilder, Value } from '../builder.ts';
 
@@ -8,6 +9,8 @@ export interface RuleContext {
   readonly node: NodeProto;
   /** Gradient of the loss with respect to output 0, of output 0's shape. */
   readonly dy: Value;
+  /** The same for each output, undefined where nothing comes back; only Split's rule meets more than `dy`. */
+  readonly gradients: readonly (Value | undefined)[];
   /** Shape of a tensor of the forward graph. */
   dims(value: Value): readonly number[];
   /** Whether a gradient with respect to `value` is wanted; a rule skips the work when it is not. */
@@ -16,8 +19,17 @@ export interface RuleContext {
   give(value: Value, gradient: Value): void;
   /** The forward node that makes `value`; undefined for inputs and constants. */
   producer(value: Value): NodeProto | undefined;
-  /** Contents of a constant tensor of the forward graph, as numbers; undefined when it is computed. */
+  /** Elements of a small tensor that follow from the model alone; undefined for any other. */
   constant(value: Value): readonly number[] | undefined;
+}
+
+/** MODEL_UNSUPPORTED for a form of the node's operator that its rule does not cover. */
+export function unsupported({ node }: RuleContext, only: string): TierwiseError {
+  return new TierwiseError(
+    'MODEL_UNSUPPORTED',
+    `${node.name}: ${node.opType} can be differentiated ${only}`,
+    { node: node.name, op: node.opType },
+  );
 }
 
 /** Appends the backward nodes of one operator to the graph. */
@@ -54,4 +66,15 @@ export function reduceSum(
     return b.sum(b.sum(b.reshape(x, [n, c, h * w]), [2]), [0]);
   }
   return b.sum(x, axes);
+}
+
+/** Gives `gradient`, computed at the output's shape, to input `i`, summed where that input was broadcast. */
+export function giveInput(c: RuleContext, i: number, gradient: () => Value): void {
+  const x = c.node.input[i]!;
+  if (c.wanted(x)) c.give(x, unbroadcast(c.b, gradient(), c.dims(c.node.output[0]!), c.dims(x)));
+}
+
+/** Rule of a one-input operator: d x from d y, with x and y at hand. */
+export function unary(derive: (c: RuleContext, x: Value, y: Value) => Value): Rule {
+  return (c) => giveInput(c, 0, () => derive(c, c.node.input[0]!, c.node.output[0]!));
 }

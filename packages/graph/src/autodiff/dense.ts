@@ -1,6 +1,6 @@
-import { TierwiseError } from '@tierwise/core';
 import { attrFloat, attrInt } from '../attributes.ts';
-import { type Rule, unbroadcast } from './context.ts';
+import type { Value } from '../builder.ts';
+import { type Rule, type RuleContext, unbroadcast, unsupported } from './context.ts';
 
 /**
  * Y = A' B' + C with A' = A or A transposed, likewise B'. For Y = A B: dA = dY B^T, dB = A^T dY; a transposed
@@ -12,11 +12,7 @@ const gemm: Rule = (c) => {
   const transA = attrInt(node, 'transA', 0) === 1;
   const transB = attrInt(node, 'transB', 0) === 1;
   if (attrFloat(node, 'alpha', 1) !== 1 || attrFloat(node, 'beta', 1) !== 1)
-    throw new TierwiseError(
-      'MODEL_UNSUPPORTED',
-      `${node.name}: Gemm can be differentiated with alpha = beta = 1`,
-      { node: node.name },
-    );
+    throw unsupported(c, 'with alpha = beta = 1');
   const flag = (on: boolean) => (on ? 1 : 0);
   if (c.wanted(A))
     c.give(
@@ -32,17 +28,43 @@ const gemm: Rule = (c) => {
     c.give(C, unbroadcast(b, dy, c.dims(node.output[0]!), c.dims(C)));
 };
 
-/** The two-dimensional case of MatMul, which is Gemm without flags. */
+/**
+ * Y = A B for each matrix of a batch, whose leading dimensions broadcast: dA = dY B^T and dB = A^T dY, summed where
+ * a factor was stretched. One matrix B for all of A's is the case of a dense layer: its dB is one product of A and
+ * dY as tall matrices.
+ */
 const matMul: Rule = (c) => {
+  const { b, dy } = c;
   const [A, B] = c.node.input as [string, string];
-  if (c.dims(A).length !== 2 || c.dims(B).length !== 2)
-    throw new TierwiseError(
-      'MODEL_UNSUPPORTED',
-      `${c.node.name}: MatMul can be differentiated for two matrices`,
-      { node: c.node.name },
+  const [dimsA, dimsB, dimsY] = [c.dims(A), c.dims(B), c.dims(c.node.output[0]!)];
+  if (dimsA.length < 2 || dimsB.length < 2) throw unsupported(c, 'for matrices, not for vectors');
+  if (dimsB.length === 2) {
+    const tall = (value: Value, columns: number) =>
+      dimsA.length === 2 ? value : b.reshape(value, [-1, columns]);
+    if (c.wanted(A)) {
+      const dA = b.gemm(tall(dy, dimsY.at(-1)!), B, { transB: 1 });
+      c.give(A, dimsA.length === 2 ? dA : b.reshape(dA, dimsA));
+    }
+    if (c.wanted(B)) c.give(B, b.gemm(tall(A, dimsA.at(-1)!), tall(dy, dimsY.at(-1)!), { transA: 1 }));
+    return;
+  }
+  const batch = dimsY.slice(0, -2);
+  if (c.wanted(A))
+    c.give(
+      A,
+      unbroadcast(b, b.op('MatMul', [dy, transposed(c, B, dimsB)]), [...batch, ...dimsA.slice(-2)], dimsA),
     );
-  if (c.wanted(A)) c.give(A, c.b.gemm(c.dy, B, { transB: 1 }));
-  if (c.wanted(B)) c.give(B, c.b.gemm(A, c.dy, { transA: 1 }));
+  if (c.wanted(B))
+    c.give(
+      B,
+      unbroadcast(b, b.op('MatMul', [transposed(c, A, dimsA), dy]), [...batch, ...dimsB.slice(-2)], dimsB),
+    );
 };
+
+/** Every matrix of a batch transposed. */
+function transposed(c: RuleContext, value: Value, dims: readonly number[]): Value {
+  const axes = dims.map((_, i) => i);
+  return c.b.transpose(value, [...axes.slice(0, -2), axes.length - 1, axes.length - 2]);
+}
 
 export const dense: Readonly<Record<string, Rule>> = { Gemm: gemm, MatMul: matMul };

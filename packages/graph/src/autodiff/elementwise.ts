@@ -1,11 +1,5 @@
 import { TierwiseError } from '@tierwise/core';
-import { type Rule, type RuleContext, unbroadcast } from './context.ts';
-
-/** Gives `gradient`, computed at the output's shape, to input `i`, summed where that input was broadcast. */
-function giveInput(c: RuleContext, i: number, gradient: () => string): void {
-  const x = c.node.input[i]!;
-  if (c.wanted(x)) c.give(x, unbroadcast(c.b, gradient(), c.dims(c.node.output[0]!), c.dims(x)));
-}
+import { giveInput, type Rule, unary, unsupported } from './context.ts';
 
 /**
  * Sign by comparison, Where(x >= 0, 1, -1), has a derivative of zero almost everywhere. The straight-through
@@ -31,13 +25,40 @@ const where: Rule = (c) => {
   giveInput(c, 2, () => c.b.op('Where', [condition, c.b.scalar(0), c.dy]));
 };
 
-/** Derivatives of one-input operators: d x from d y, with x and y at hand. */
-const unary = (derive: (c: RuleContext, x: string, y: string) => string): Rule => {
-  return (c) => giveInput(c, 0, () => derive(c, c.node.input[0]!, c.node.output[0]!));
-};
-
 const sum: Rule = (c) => {
   for (let i = 0; i < c.node.input.length; i++) giveInput(c, i, () => c.dy);
+};
+
+/**
+ * y = x^p with one constant exponent: dx = dy p x^(p-1). A computed exponent would need log x.
+ * p = 2, the square, is a product.
+ */
+const power: Rule = (c) => {
+  const exponent = c.constant(c.node.input[1]!);
+  if (exponent?.length !== 1) throw unsupported(c, 'with one constant exponent');
+  const p = exponent[0]!;
+  giveInput(c, 0, () => {
+    const x = c.node.input[0]!;
+    const slope = c.b.mul(c.dy, c.b.scalar(p));
+    if (p === 0 || p === 1) return slope;
+    return c.b.mul(slope, p === 2 ? x : c.b.op('Pow', [x, c.b.scalar(p - 1)]));
+  });
+};
+
+/** The larger (or smaller) of two: the gradient goes to the one that was taken, to the first when they are equal. */
+const extreme = (takesFirst: 'GreaterOrEqual' | 'LessOrEqual'): Rule => {
+  return (c) => {
+    const { b, dy } = c;
+    const [x, y] = c.node.input as [string, string?];
+    if (c.node.input.length > 2) throw unsupported(c, 'with two inputs');
+    if (y === undefined) {
+      giveInput(c, 0, () => dy);
+      return;
+    }
+    const first = b.op(takesFirst, [x, y]);
+    giveInput(c, 0, () => b.op('Where', [first, dy, b.scalar(0)]));
+    giveInput(c, 1, () => b.op('Where', [first, b.scalar(0), dy]));
+  };
 };
 
 /** Stops at comparisons and constants: nothing flows through them, and nothing should. */
@@ -63,11 +84,12 @@ export const elementwise: Readonly<Record<string, Rule>> = {
   Neg: unary((c) => c.b.neg(c.dy)),
   Identity: unary((c) => c.dy),
   Abs: unary((c, x) => c.b.mul(c.dy, c.b.op('Sign', [x]))),
-  // y is 0 exactly where x <= 0, so Sign(y) is the mask and x need not be kept.
-  Relu: unary((c, _, y) => c.b.mul(c.dy, c.b.op('Sign', [y]))),
   Sqrt: unary((c, _, y) => c.b.div(c.b.mul(c.dy, c.b.scalar(0.5)), y)),
   Exp: unary((c, _, y) => c.b.mul(c.dy, y)),
   Log: unary((c, x) => c.b.div(c.dy, x)),
+  Pow: power,
+  Max: extreme('GreaterOrEqual'),
+  Min: extreme('LessOrEqual'),
   Where: where,
   GreaterOrEqual: noGradient,
   Greater: noGradient,

@@ -1,26 +1,37 @@
 import { TierwiseError } from '@tierwise/core';
-import type { NodeProto } from 'onnx-buf';
+import type { ModelProto, NodeProto } from 'onnx-buf';
 import type { GraphBuilder, Value } from '../builder.ts';
-import { inferShapes } from '../shapes.ts';
-import { fromTensorProto } from '../tensors.ts';
+import { inferKnown } from '../shapes.ts';
+import { activations } from './activations.ts';
+import { averagePools } from './average-pool.ts';
 import { batchNorm } from './batch-norm.ts';
 import type { Rule } from './context.ts';
 import { conv } from './conv.ts';
 import { dense } from './dense.ts';
 import { elementwise } from './elementwise.ts';
+import { pieces } from './pieces.ts';
 import { pool } from './pool.ts';
 import { shape } from './shape.ts';
 import { softmaxes } from './softmax.ts';
 
 const rules: Readonly<Record<string, Rule>> = {
   ...elementwise,
+  ...activations,
   ...shape,
+  ...pieces,
   ...dense,
   ...softmaxes,
   ...batchNorm,
   ...pool,
+  ...averagePools,
   ...conv,
 };
+
+/** Operators whose rules take a gradient for every output; those of all others are made for output 0 alone. */
+const severalOutputs: ReadonlySet<string> = new Set(['Split']);
+
+/** Gradients are written with operators as they are since this version: ScatterElements adds since 16. */
+const leastOpset = 16;
 
 /** Operators that `differentiate` knows, sorted. */
 export const differentiableOps: readonly string[] = Object.keys(rules).sort();
@@ -36,11 +47,11 @@ export const differentiableOps: readonly string[] = Object.keys(rules).sort();
  *   loss does not depend on one of `wrt`
  */
 export function differentiate(b: GraphBuilder, loss: Value, wrt: readonly Value[]): Map<Value, Value> {
-  const types = inferShapes(b.model);
+  checkOpset(b.model);
+  const known = inferKnown(b.model);
   const forward = [...b.graph.node];
   const producers = new Map<Value, NodeProto>();
   for (const node of forward) for (const output of node.output) producers.set(output, node);
-  const initializers = new Map(b.graph.initializer.map((proto) => [proto.name, proto]));
 
   // Tensors through which a change of `wrt` can reach the loss.
   const wanted = new Set<Value>(wrt);
@@ -58,8 +69,8 @@ export function differentiate(b: GraphBuilder, loss: Value, wrt: readonly Value[
 
   for (const node of forward.reverse()) {
     if (!node.output.some((name) => wanted.has(name))) continue;
-    const dy = collect(node.output[0]!);
-    if (dy === undefined) continue;
+    const gradients = node.output.map(collect);
+    if (gradients.every((gradient) => gradient === undefined)) continue;
     const rule = rules[node.opType];
     if (!rule || node.domain !== '')
       throw new TierwiseError(
@@ -67,12 +78,20 @@ export function differentiate(b: GraphBuilder, loss: Value, wrt: readonly Value[
         `${node.name}: ${node.domain ? `${node.domain}.` : ''}${node.opType} cannot be differentiated`,
         { node: node.name, op: node.opType },
       );
+    const [dy] = gradients;
+    if (!severalOutputs.has(node.opType) && (dy === undefined || gradients.filter(Boolean).length > 1))
+      throw new TierwiseError(
+        'MODEL_UNSUPPORTED',
+        `${node.name}: ${node.opType} can be differentiated by its first output alone`,
+        { node: node.name, op: node.opType },
+      );
     rule({
       b,
       node,
-      dy,
+      dy: dy ?? '',
+      gradients,
       dims(value) {
-        const type = types.get(value);
+        const type = known.get(value);
         if (!type)
           throw new TierwiseError('INTERNAL', `internal: no shape is known for ${value}`, { tensor: value });
         return type.dims;
@@ -84,10 +103,7 @@ export function differentiate(b: GraphBuilder, loss: Value, wrt: readonly Value[
         else pending.set(value, [gradient]);
       },
       producer: (value) => producers.get(value),
-      constant(value) {
-        const proto = initializers.get(value);
-        return proto && Array.from(fromTensorProto(proto).data as ArrayLike<number | bigint>, Number);
-      },
+      constant: (value) => known.get(value)?.values,
     });
   }
   return new Map(
@@ -100,4 +116,15 @@ export function differentiate(b: GraphBuilder, loss: Value, wrt: readonly Value[
       return [value, gradient];
     }),
   );
+}
+
+function checkOpset(model: ModelProto): void {
+  const version =
+    model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version ?? 1n;
+  if (version < leastOpset)
+    throw new TierwiseError(
+      'MODEL_UNSUPPORTED',
+      `a graph of ONNX opset ${version} cannot be differentiated; convert it to ${leastOpset} or later`,
+      { opset: Number(version) },
+    );
 }

@@ -1,6 +1,6 @@
-import { TierwiseError } from '@tierwise/core';
-import { attrInt, attrInts, attrString } from '../attributes.ts';
-import type { Rule } from './context.ts';
+import { attrInt } from '../attributes.ts';
+import { type Rule, unsupported } from './context.ts';
+import { windowOf } from './window.ts';
 
 /**
  * MaxPool sends each gradient to where the maximum was. The forward node is asked for its Indices output
@@ -11,24 +11,13 @@ const maxPool: Rule = (c) => {
   const { b, node, dy } = c;
   const x = node.input[0]!;
   if (!c.wanted(x)) return;
-  const kernel = attrInts(node, 'kernel_shape')!;
-  const strides = attrInts(node, 'strides') ?? kernel.map(() => 1);
-  const pads = attrInts(node, 'pads') ?? kernel.flatMap(() => [0, 0]);
-  if (
-    attrInt(node, 'storage_order', 0) !== 0 ||
-    attrString(node, 'auto_pad', 'NOTSET') !== 'NOTSET' ||
-    (attrInts(node, 'dilations') ?? []).some((d) => d !== 1)
-  )
-    throw new TierwiseError(
-      'MODEL_UNSUPPORTED',
-      `${node.name}: MaxPool can be differentiated without dilation, auto_pad and column-major indices`,
-      { node: node.name },
-    );
+  if (attrInt(node, 'storage_order', 0) !== 0) throw unsupported(c, 'without column-major indices');
+  const { kernel, strides, dilations, before, after } = windowOf(c);
   if (node.output.length < 2) node.output.push(b.fresh(`${node.output[0]}.indices`));
   const indices = node.output[1]!;
   const dims = c.dims(x);
-  const overlapping = kernel.some((k, i) => k > strides[i]!);
-  if (!overlapping && pads.every((p) => p === 0)) {
+  const isApart = kernel.every((k, i) => k <= strides[i]! && dilations[i] === 1);
+  if (isApart && [...before, ...after].every((p) => p <= 0)) {
     c.give(x, b.op('MaxUnpool', [dy, indices, b.ints(...dims)], { kernel_shape: kernel, strides }));
     return;
   }

@@ -1,6 +1,5 @@
-import { TierwiseError } from '@tierwise/core';
-import { attrInt, attrInts } from '../attributes.ts';
-import type { Rule } from './context.ts';
+import { attrInt, attrInts, attrString } from '../attributes.ts';
+import { type Rule, unsupported } from './context.ts';
 
 /** The gradient of a tensor that was only laid out anew is laid out as the tensor was. */
 const reshaped: Rule = (c) => {
@@ -24,12 +23,13 @@ const padded: Rule = (c) => {
   if (!c.wanted(x)) return;
   const dims = c.dims(x);
   const pads = c.constant(c.node.input[1]!);
-  if (!pads || pads.length !== 2 * dims.length || pads.some((p) => p < 0))
-    throw new TierwiseError(
-      'MODEL_UNSUPPORTED',
-      `${c.node.name}: Pad can be differentiated with constant pads >= 0 for every axis`,
-      { node: c.node.name },
-    );
+  if (
+    !pads ||
+    pads.length !== 2 * dims.length ||
+    pads.some((p) => p < 0) ||
+    attrString(c.node, 'mode', 'constant') !== 'constant'
+  )
+    throw unsupported(c, 'with constant pads >= 0 for every axis, filled with a constant');
   const axes = dims.map((_, i) => i).filter((i) => pads[i] !== 0 || pads[i + dims.length] !== 0);
   if (axes.length === 0) c.give(x, c.dy);
   else
@@ -50,12 +50,7 @@ const reduced = (isMean: boolean): Rule => {
     if (!c.wanted(x)) return;
     const dims = c.dims(x);
     const named = c.node.input[1] ? c.constant(c.node.input[1]) : attrInts(c.node, 'axes');
-    if (c.node.input[1] && !named)
-      throw new TierwiseError(
-        'MODEL_UNSUPPORTED',
-        `${c.node.name}: the axes of a reduction must be constant`,
-        { node: c.node.name },
-      );
+    if (c.node.input[1] && !named) throw unsupported(c, 'over constant axes');
     const all = dims.map((_, i) => i);
     const axes =
       named && named.length > 0
