@@ -10,7 +10,8 @@ export {
 export { type Evaluation, evaluate, judgeBranch, type Measured, openComposite } from './evaluate.ts';
 export { exportComposite, ports } from './export.ts';
 export { type CompositeFiles, makeComposite, subset } from './make.ts';
-export { networks } from './networks/index.ts';
+export { findNetwork, networks } from './networks/index.ts';
 export { optimizers } from './optimizer.ts';
 export { chooseThreshold, type ExitSample, type ThresholdChoice } from './threshold.ts';
 export { type TrainingProgress, train } from './trainer.ts';
+export { untrainedWeights } from './untrained.ts';
