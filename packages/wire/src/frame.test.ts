@@ -11,7 +11,8 @@ import {
 } from '@tierwise/core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decodeBody, decodeFrame, encodeBody, encodeFrame } from './frame.ts';
+import { decodeBody, encodeBody } from './body.ts';
+import { decodeFrame, encodeFrame } from './frame.ts';
 import { errorOf, failureOf, type InferMessage, type InferRequest, wantsBinary } from './message.ts';
 import { isPacked, pack, unpack } from './packed.ts';
 

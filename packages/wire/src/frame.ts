@@ -1,5 +1,7 @@
 import {
   bytesPerElement,
+  type DType,
+  type DTypeArrays,
   elementCount,
   fromBytes,
   type Tensor,
@@ -7,7 +9,7 @@ import {
   toBytes,
 } from '@tierwise/core';
 import * as v from 'valibot';
-import { dataFromJson, dataToJson, datatypeNames, dtypeOf } from './datatypes.ts';
+import { datatypeNames, dtypeOf } from './datatypes.ts';
 import {
   FailureJsonSchema,
   type InferMessage,
@@ -27,32 +29,26 @@ export interface Body {
   readonly jsonLength: number;
 }
 
-export interface EncodeOptions {
-  /** Whether a tensor is written as JSON `data` instead of raw bytes; default: none is. */
-  readonly asJson?: (tensorName: string) => boolean;
-}
-
-/**
- * The body of an HTTP request or response: JSON, then raw little-endian tensors in order without padding. With
- * tensors behind the JSON its length goes into the header `Inference-Header-Content-Length`.
- * @throws TierwiseError TENSOR_INVALID when a tensor's data does not match its dims or cannot be JSON;
- *   REQUEST_INVALID when the message is beyond the limits of a frame
- */
-export function encodeBody(message: InferMessage, { asJson = () => false }: EncodeOptions = {}): Body {
-  return encode(message, asJson, 0);
+/** Tensors as JSON `data`, which HTTP bodies may have and frames never do: a page need not load it. */
+export interface JsonData {
+  /** The JSON of a tensor, or undefined to send it as raw bytes. */
+  write(name: string, tensor: Tensor): readonly (number | boolean)[] | undefined;
+  read(name: string, dtype: DType, dims: readonly number[], data: readonly unknown[]): DTypeArrays[DType];
 }
 
 /**
  * One binary frame of a WebSocket: u32 little-endian length of the JSON, the JSON, raw tensors.
- * @throws TierwiseError as `encodeBody`
+ * @throws TierwiseError TENSOR_INVALID when a tensor's data does not match its dims; REQUEST_INVALID when the
+ *   message is beyond the limits of a frame
  */
 export function encodeFrame(message: InferMessage): Uint8Array<ArrayBuffer> {
-  const { bytes, jsonLength } = encode(message, () => false, lengthBytes);
+  const { bytes, jsonLength } = encode(message, undefined, lengthBytes);
   new DataView(bytes.buffer).setUint32(0, jsonLength, true);
   return bytes;
 }
 
-function encode(message: InferMessage, asJson: (name: string) => boolean, prefixBytes: number): Body {
+/** The message as JSON and raw tensors, with `prefixBytes` free before them. */
+export function encode(message: InferMessage, jsonData: JsonData | undefined, prefixBytes: number): Body {
   const raw: Uint8Array[] = [];
   let tensorCount = 0;
   const tensorsJson = (tensors: ReadonlyMap<string, Tensor>): object[] => {
@@ -67,7 +63,8 @@ function encode(message: InferMessage, asJson: (name: string) => boolean, prefix
         );
       }
       const head = { name, shape: dims, datatype: datatypeNames[dtype] };
-      if (asJson(name)) return { ...head, data: dataToJson(name, tensor) };
+      const json = jsonData?.write(name, tensor);
+      if (json) return { ...head, data: json };
       raw.push(toBytes(data));
       return { ...head, parameters: { binary_data_size: data.byteLength } };
     });
@@ -114,12 +111,12 @@ function toJson(
   };
 }
 
-/**
- * The message of an HTTP body. `jsonLength` is the value of `Inference-Header-Content-Length`; without it the
- * whole body is JSON, whose size the caller has bounded. Tensors may share memory with `bytes`.
- * @throws TierwiseError FRAME_CORRUPT when any part is not as the protocol says
- */
-export function decodeBody(bytes: Uint8Array, jsonLength?: number): InferMessage {
+/** The message in `bytes`, of which the first `jsonLength` (undefined: all) are JSON. */
+export function decode(
+  bytes: Uint8Array,
+  jsonLength: number | undefined,
+  jsonData: JsonData | undefined,
+): InferMessage {
   if (jsonLength !== undefined) {
     const fits = Number.isSafeInteger(jsonLength) && jsonLength >= 0 && jsonLength <= bytes.length;
     if (!fits || jsonLength > maxJsonBytes) {
@@ -131,7 +128,7 @@ export function decodeBody(bytes: Uint8Array, jsonLength?: number): InferMessage
   const start = jsonLength ?? bytes.length;
   const raw = new Uint8Array(bytes.buffer, bytes.byteOffset + start, bytes.length - start);
   if ('error' in json) {
-    readTensors([], raw);
+    readTensors([], raw, jsonData);
     return { kind: 'failure', ...parse(FailureJsonSchema, json) };
   }
   if ('inputs' in json) {
@@ -141,14 +138,14 @@ export function decodeBody(bytes: Uint8Array, jsonLength?: number): InferMessage
       modelName,
       id,
       parameters,
-      inputs: readTensors(inputs, raw),
+      inputs: readTensors(inputs, raw, jsonData),
       outputs: outputs.map(({ name, parameters: wanted }) =>
         wanted?.binary_data === undefined ? { name } : { name, binary: wanted.binary_data },
       ),
     };
   }
   const { model_name: modelName, id, parameters, outputs } = parse(ResponseJsonSchema, json);
-  return { kind: 'response', modelName, id, parameters, outputs: readTensors(outputs, raw) };
+  return { kind: 'response', modelName, id, parameters, outputs: readTensors(outputs, raw, jsonData) };
 }
 
 /**
@@ -158,7 +155,7 @@ export function decodeBody(bytes: Uint8Array, jsonLength?: number): InferMessage
 export function decodeFrame(bytes: Uint8Array): InferMessage {
   if (bytes.length < lengthBytes) throw corrupt(`${bytes.length} bytes are too few for a length`);
   const jsonLength = new DataView(bytes.buffer, bytes.byteOffset, lengthBytes).getUint32(0, true);
-  return decodeBody(bytes.subarray(lengthBytes), jsonLength);
+  return decode(bytes.subarray(lengthBytes), jsonLength, undefined);
 }
 
 function parseJson(bytes: Uint8Array): object {
@@ -181,7 +178,11 @@ function parse<S extends v.GenericSchema>(schema: S, json: object): v.InferOutpu
 }
 
 /** The tensors that `list` tells of, in order; `raw` must hold the bytes of the binary ones and no more. */
-function readTensors(list: readonly TensorJson[], raw: Uint8Array): Map<string, Tensor> {
+function readTensors(
+  list: readonly TensorJson[],
+  raw: Uint8Array,
+  jsonData: JsonData | undefined,
+): Map<string, Tensor> {
   const tensors = new Map<string, Tensor>();
   let at = 0;
   for (const { name, shape: dims, datatype, parameters, data } of list) {
@@ -189,12 +190,14 @@ function readTensors(list: readonly TensorJson[], raw: Uint8Array): Map<string, 
     if (dtype === undefined) throw corrupt(`tensor "${name}" has the unknown datatype ${datatype}`);
     if (tensors.has(name)) throw corrupt(`two tensors are named "${name}"`);
     const size = parameters?.binary_data_size;
-    if (data !== undefined && size === undefined) {
-      tensors.set(name, { dtype, dims, data: dataFromJson(name, dtype, dims, data) });
+    if (jsonData && data !== undefined && size === undefined) {
+      tensors.set(name, { dtype, dims, data: jsonData.read(name, dtype, dims, data) });
       continue;
     }
     if (data !== undefined || size === undefined) {
-      throw corrupt(`tensor "${name}" needs either data or binary_data_size`);
+      throw corrupt(
+        `tensor "${name}" needs ${jsonData ? 'either data or ' : ''}binary_data_size${jsonData ? '' : ' and no data in a frame'}`,
+      );
     }
     const bytes = raw.subarray(at, at + size);
     at += size;

@@ -1,13 +1,7 @@
 export { bitPlaneBytes, fromBitPlanes, toBitPlanes } from './bit-planes.ts';
+export { decodeBody, type EncodeOptions, encodeBody } from './body.ts';
 export { datatypeNames, dtypeOf } from './datatypes.ts';
-export {
-  type Body,
-  decodeBody,
-  decodeFrame,
-  type EncodeOptions,
-  encodeBody,
-  encodeFrame,
-} from './frame.ts';
+export { type Body, decodeFrame, encodeFrame } from './frame.ts';
 export { lz4Compress, lz4Decompress } from './lz4.ts';
 export {
   errorOf,

@@ -1,6 +1,7 @@
 import { type DType, isTierwiseError, type Tensor, tensor } from '@tierwise/core';
 import { expect, test } from 'vitest';
-import { dataFromJson, dataToJson, datatypeNames, dtypeOf } from './datatypes.ts';
+import { datatypeNames, dtypeOf } from './datatypes.ts';
+import { dataFromJson, dataToJson } from './json-data.ts';
 
 const corrupt = expect.toSatisfy((error: unknown) => isTierwiseError(error, 'FRAME_CORRUPT'));
 
