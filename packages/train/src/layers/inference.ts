@@ -1,6 +1,6 @@
 import { fromFloat16, type Tensor, TierwiseError, tensor, toFloat16 } from '@tierwise/core';
 import type { GraphBuilder, Value } from '@tierwise/graph';
-import { type ConvOptions, type Feature, type Layers, windowed } from './layers.ts';
+import { type ConvOptions, convAttributes, convDims, type Feature, type Layers, windowed } from './layers.ts';
 import { batchNormEpsilon } from './training.ts';
 
 /** Trained values by name: parameters and running statistics of `TrainingLayers`. */
@@ -44,7 +44,7 @@ export class InferenceLayers implements Layers {
   }
 
   pixelConv(pixels: Feature, name: string, options: ConvOptions): Feature {
-    const dims = [options.filters, pixels.dims[1]!, options.kernel, options.kernel];
+    const dims = convDims(pixels, options);
     const W = this.#get(`${name}.weight`);
     const taps = W.length / options.filters;
     const limit = Math.floor((2 ** 24 - 1) / (255 * taps));
@@ -62,7 +62,7 @@ export class InferenceLayers implements Layers {
   }
 
   conv(x: Feature, name: string, options: ConvOptions): Feature {
-    const dims = [options.filters, x.dims[1]!, options.kernel, options.kernel];
+    const dims = convDims(x, options);
     const weights = [this.#store(name, `${name}.weight`, dims, this.#get(`${name}.weight`))];
     if (options.bias)
       weights.push(this.#store(name, `${name}.bias`, [options.filters], this.#get(`${name}.bias`)));
@@ -71,11 +71,7 @@ export class InferenceLayers implements Layers {
 
   #convolve(x: Feature, weights: readonly Value[], o: ConvOptions): Feature {
     const [stride, pad] = [o.stride ?? 1, o.pad ?? 0];
-    const value = this.#b.op('Conv', [x.value, ...weights], {
-      kernel_shape: [o.kernel, o.kernel],
-      strides: [stride, stride],
-      pads: [pad, pad, pad, pad],
-    });
+    const value = this.#b.op('Conv', [x.value, ...weights], convAttributes(o));
     const side = (size: number) => windowed(size, o.kernel, stride, pad);
     return { value, dims: [x.dims[0]!, o.filters, side(x.dims[2]!), side(x.dims[3]!)] };
   }
@@ -131,6 +127,11 @@ export class InferenceLayers implements Layers {
     return { value: this.#b.relu(this.#settled(x)), dims: x.dims };
   }
 
+  relu6(x: Feature): Feature {
+    const value = this.#b.op('Clip', [this.#settled(x), this.#b.scalar(0), this.#b.scalar(6)]);
+    return { value, dims: x.dims };
+  }
+
   maxPool(x: Feature, size: number): Feature {
     const value = this.#b.op('MaxPool', [x.value], { kernel_shape: [size, size], strides: [size, size] });
     const side = (dim: number) => windowed(dim, size, size, 0);
@@ -173,12 +174,7 @@ export class InferenceLayers implements Layers {
   binaryConv(x: Feature, name: string, options: ConvOptions): Feature {
     const b = this.#b;
     const pad = options.pad ?? 0;
-    const { signs, scale } = this.#binaryWeights(name, [
-      options.filters,
-      x.dims[1]!,
-      options.kernel,
-      options.kernel,
-    ]);
+    const { signs, scale } = this.#binaryWeights(name, convDims(x, options));
     const value =
       pad === 0 ? x.value : b.op('Pad', [x.value, b.ints(0, 0, pad, pad, 0, 0, pad, pad), b.scalar(-1)]);
     const padded = { value, dims: [x.dims[0]!, x.dims[1]!, x.dims[2]! + 2 * pad, x.dims[3]! + 2 * pad] };

@@ -22,6 +22,8 @@ export interface ConvOptions {
   readonly kernel: number;
   readonly stride?: number;
   readonly pad?: number;
+  /** Channels are convolved in this many groups, each apart; as many as there are is depthwise. Default 1. */
+  readonly groups?: number;
   /** Whether a bias is added to each filter; networks with batch norm have none. Default false. */
   readonly bias?: boolean;
 }
@@ -38,6 +40,8 @@ export interface Layers {
   /** gamma is kept >= 0.01, so that batch norm never turns an order around (max pool and sign commute with it). */
   batchNorm(x: Feature, name: string): Feature;
   relu(x: Feature): Feature;
+  /** min(max(x, 0), 6). */
+  relu6(x: Feature): Feature;
   /** Square window, stride equal to its size. */
   maxPool(x: Feature, size: number): Feature;
   /** Mean over height and width: [n, c]. */
@@ -64,4 +68,20 @@ export interface Composite {
 /** Size of one side after a window has passed over it. */
 export function windowed(size: number, kernel: number, stride: number, pad: number): number {
   return Math.floor((size + 2 * pad - kernel) / stride) + 1;
+}
+
+/** Shape of a convolution's weights. */
+export function convDims(x: Feature, o: ConvOptions): [number, number, number, number] {
+  return [o.filters, x.dims[1]! / (o.groups ?? 1), o.kernel, o.kernel];
+}
+
+/** Attributes of a convolution's node. */
+export function convAttributes(o: ConvOptions) {
+  const [stride, pad] = [o.stride ?? 1, o.pad ?? 0];
+  return {
+    kernel_shape: [o.kernel, o.kernel],
+    strides: [stride, stride],
+    pads: [pad, pad, pad, pad],
+    ...(o.groups === undefined ? {} : { group: o.groups }),
+  };
 }

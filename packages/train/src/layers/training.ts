@@ -1,6 +1,6 @@
 import type { Random } from '@tierwise/core';
 import type { GraphBuilder, Value } from '@tierwise/graph';
-import { type ConvOptions, type Feature, type Layers, windowed } from './layers.ts';
+import { type ConvOptions, convAttributes, convDims, type Feature, type Layers, windowed } from './layers.ts';
 
 /**
  * How a parameter is treated by the optimiser.
@@ -72,7 +72,7 @@ export class TrainingLayers implements Layers {
   }
 
   conv(x: Feature, name: string, options: ConvOptions): Feature {
-    const weight = this.#weight(`${name}.weight`, this.#convDims(x, options), 'weight');
+    const weight = this.#weight(`${name}.weight`, convDims(x, options), 'weight');
     if (!options.bias) return this.#convolve(x, [weight], options);
     return this.#convolve(
       x,
@@ -81,17 +81,9 @@ export class TrainingLayers implements Layers {
     );
   }
 
-  #convDims(x: Feature, o: ConvOptions): number[] {
-    return [o.filters, x.dims[1]!, o.kernel, o.kernel];
-  }
-
   #convolve(x: Feature, weights: readonly Value[], o: ConvOptions): Feature {
     const [stride, pad] = [o.stride ?? 1, o.pad ?? 0];
-    const value = this.#b.op('Conv', [x.value, ...weights], {
-      kernel_shape: [o.kernel, o.kernel],
-      strides: [stride, stride],
-      pads: [pad, pad, pad, pad],
-    });
+    const value = this.#b.op('Conv', [x.value, ...weights], convAttributes(o));
     const side = (size: number) => windowed(size, o.kernel, stride, pad);
     return { value, dims: [x.dims[0]!, o.filters, side(x.dims[2]!), side(x.dims[3]!)] };
   }
@@ -128,6 +120,11 @@ export class TrainingLayers implements Layers {
     return { value: this.#b.relu(this.#settled(x)), dims: x.dims };
   }
 
+  relu6(x: Feature): Feature {
+    const value = this.#b.op('Clip', [this.#settled(x), this.#b.scalar(0), this.#b.scalar(6)]);
+    return { value, dims: x.dims };
+  }
+
   add(a: Feature, b: Feature): Feature {
     return { value: this.#b.add(this.#settled(a), this.#settled(b)), dims: a.dims };
   }
@@ -160,7 +157,7 @@ export class TrainingLayers implements Layers {
   binaryConv(x: Feature, name: string, options: ConvOptions): Feature {
     const b = this.#b;
     const pad = options.pad ?? 0;
-    const latent = this.#weight(`${name}.latent`, this.#convDims(x, options), 'latent');
+    const latent = this.#weight(`${name}.latent`, convDims(x, options), 'latent');
     const value =
       pad === 0 ? x.value : b.op('Pad', [x.value, b.ints(0, 0, pad, pad, 0, 0, pad, pad), b.scalar(-1)]);
     const padded = { value, dims: [x.dims[0]!, x.dims[1]!, x.dims[2]! + 2 * pad, x.dims[3]! + 2 * pad] };

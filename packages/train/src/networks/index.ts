@@ -1,6 +1,7 @@
 import { TierwiseError } from '@tierwise/core';
 import { alexnet } from './alexnet.ts';
 import { lenet, lenetSmall } from './lenet.ts';
+import { mobilenetV2 } from './mobilenet-v2.ts';
 import type { Network } from './network.ts';
 import { resnet18 } from './resnet18.ts';
 import { vgg16 } from './vgg16.ts';
@@ -14,6 +15,7 @@ export const networks: Readonly<Record<string, Network>> = {
   alexnet,
   resnet18,
   vgg16,
+  'mobilenet-v2': mobilenetV2,
 };
 
 /** @throws TierwiseError USAGE for a name that is not there */

@@ -1,0 +1,99 @@
+import type { Feature, Layers } from '../layers/layers.ts';
+import type { Network } from './network.ts';
+
+/** Inverted residual blocks of each stage: expansion, filters, how many, stride of the first. */
+const stages = [
+  [1, 16, 1, 1],
+  [6, 24, 2, 1],
+  [6, 32, 3, 2],
+  [6, 64, 4, 2],
+  [6, 96, 3, 1],
+  [6, 160, 3, 2],
+  [6, 320, 1, 1],
+] as const;
+
+const stemFilters = 32;
+const lastFilters = 1280;
+
+/**
+ * MobileNetV2 (Sandler et al., CVPR 2018) for 32 x 32 pictures in the form that is common for CIFAR: 2,296,922
+ * parameters for 10 classes. The stem and the second stage keep the map at 32 x 32, so that the last map is 4 x 4;
+ * every block has its expansion, the first too (1 times); a block with stride 1 always has a shortcut, a 1x1
+ * convolution with batch norm where the filters change. That form has ReLU throughout; here the main network has the
+ * paper's ReLU6, and the stem ReLU, which the device runs.
+ *
+ * The branch has one ordinary 3x3 binary convolution for each block, from the block's filters to the next ones, and
+ * the last 1x1 in binary too. It does not mirror the depthwise convolutions: nine +-1 products of one channel have
+ * ten possible sums, so depthwise layers of one bit collapse (systems.md section 6.8). Around each convolution goes
+ * a real-valued shortcut; where filters or size change, it is a binary 1x1 convolution of the same signs.
+ */
+export const mobilenetV2: Network = {
+  name: 'mobilenet-v2',
+  input: { channels: 3, height: 32, width: 32 },
+  branchEnds: ['branch.norm', 'branch.fc'],
+  build(l, pixels, classes) {
+    const first = l.pixelConv(pixels, 'stem.conv', { filters: stemFilters, kernel: 3, pad: 1 });
+    const stem = l.mark(l.relu(l.batchNorm(first, 'stem.norm')), 'stem');
+    return {
+      stem,
+      main: l.mark(main(l, stem, classes), 'scores'),
+      branch: l.mark(branch(l, stem, classes), 'branch_scores'),
+    };
+  },
+};
+
+interface Block {
+  readonly name: string;
+  readonly expansion: number;
+  readonly filters: number;
+  readonly stride: 1 | 2;
+}
+
+/** Calls `block` for each of the seventeen blocks; `stride` is 2 where the map is halved. */
+function walk(x: Feature, block: (x: Feature, block: Block) => Feature): Feature {
+  let y = x;
+  for (const [stage, [expansion, filters, count, stride]] of stages.entries())
+    for (let part = 1; part <= count; part++) {
+      const name = `${stage + 1}.${part}`;
+      y = block(y, { name, expansion, filters, stride: part === 1 ? stride : 1 });
+    }
+  return y;
+}
+
+function main(l: Layers, stem: Feature, classes: number): Feature {
+  const blocks = walk(stem, (input, { name: number, expansion, filters, stride }) => {
+    const name = `main.${number}`;
+    const wide = input.dims[1]! * expansion;
+    let y = l.conv(input, `${name}.expand`, { filters: wide, kernel: 1 });
+    y = l.conv(l.relu6(l.batchNorm(y, `${name}.norm1`)), `${name}.depthwise`, {
+      filters: wide,
+      groups: wide,
+      kernel: 3,
+      stride,
+      pad: 1,
+    });
+    y = l.conv(l.relu6(l.batchNorm(y, `${name}.norm2`)), `${name}.project`, { filters, kernel: 1 });
+    y = l.batchNorm(y, `${name}.norm3`);
+    if (stride === 2) return y;
+    if (input.dims[1] === filters) return l.add(y, input);
+    const shortcut = l.conv(input, `${name}.shortcut`, { filters, kernel: 1 });
+    return l.add(y, l.batchNorm(shortcut, `${name}.norm4`));
+  });
+  const last = l.conv(blocks, 'main.last', { filters: lastFilters, kernel: 1 });
+  return l.dense(l.globalAveragePool(l.relu6(l.batchNorm(last, 'main.norm'))), 'main.fc', classes);
+}
+
+function branch(l: Layers, stem: Feature, classes: number): Feature {
+  const blocks = walk(stem, (input, { name: number, filters, stride }) => {
+    const name = `branch.${number}`;
+    const signs = l.sign(l.batchNorm(input, `${name}.norm`));
+    const y = l.binaryConv(signs, `${name}.conv`, { filters, kernel: 3, stride, pad: 1 });
+    if (stride === 1 && input.dims[1] === filters) return l.add(y, input);
+    return l.add(y, l.binaryConv(signs, `${name}.shortcut`, { filters, kernel: 1, stride }));
+  });
+  const last = l.binaryConv(l.sign(l.batchNorm(blocks, 'branch.norm0')), 'branch.last', {
+    filters: lastFilters,
+    kernel: 1,
+  });
+  return l.dense(l.globalAveragePool(l.relu(l.batchNorm(last, 'branch.norm'))), 'branch.fc', classes);
+}
