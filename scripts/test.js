@@ -110,6 +110,7 @@ async function runTests(filters) {
 
 if (!existsSync('node_modules/vitest')) giveUp('The libraries are not installed: run `npm ci` first.');
 checkData();
+if (!step('build the kernels', 'packages/binary/scripts/build-wasm.js')) finish();
 if (!step('build', 'node_modules/typescript/bin/tsc', '-b')) finish();
 await prepareChrome();
 step('lint', 'node_modules/@biomejs/biome/bin/biome', 'ci', '.');

@@ -5,7 +5,7 @@
 // from the weights of a channel in at most 8 bits, so byte counters hold 31 of them (248 <= 255); then they are added
 // to the i16 accumulators, whose range is that of conv-table.ts.
 import { ConvBinary } from './descriptors';
-import { accumulators, finish, start, widen, zero } from './tile';
+import { accumulators, finish, mostTerms, start, widen, zero } from './tile';
 
 // @ts-ignore: decorator
 @inline
@@ -36,6 +36,7 @@ function block(q: usize, w: usize, bytes: i32): usize {
 
 export function convPopcount(d: ConvBinary): void {
   const bytes = d.rows * <i32>d.rowBytes;
+  const most = d.terms > mostTerms ? mostTerms / 8 : bytes;
   for (let y = 0; y < d.height; y++) {
     for (let x = 0; x < d.width; x++) {
       let window = d.source + <usize>y * d.stepY + <usize>x * d.stepX;
@@ -51,9 +52,13 @@ export function convPopcount(d: ConvBinary): void {
       }
       let weights = d.weights;
       for (let channel = 0; channel < d.channels; channel += 64) {
-        start(accumulators, d.starts + (<usize>channel << 1));
-        weights = block(window, weights, bytes);
-        finish(d, accumulators, channel, dest);
+        let terms = d.terms;
+        for (let done = 0; done < bytes; done += most) {
+          start(accumulators, d.starts + (<usize>channel << 1));
+          weights = block(window + done, weights, min(most, bytes - done));
+          finish(d, accumulators, channel, dest, terms);
+          terms = 0;
+        }
       }
     }
   }

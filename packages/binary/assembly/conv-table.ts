@@ -12,12 +12,12 @@
 // odd byte slip into its even neighbour: Z = B_even + 256 B_odd + 16 A_odd (mod 2^16). At the end of a chunk A_odd is
 // known, so B = Z - 16 A_odd as words. Both hold at most 12 a step, and 21 steps make 252 <= 255.
 //
-// i16 accumulators run from -limit to terms - limit, both within 2^15 as terms <= 32767 (the planner splits longer
-// sums). Weights: [block][step][half][channel of block], one half byte each in its own byte; blocks of 64 channels,
+// i16 accumulators run from -limit to terms - limit, both within 2^15 as terms <= 32767; longer sums are added up part
+// by part, and the planner asks for no bits of them. Weights: [block][step][half][channel of block], one half byte each in its own byte; blocks of 64 channels,
 // the last of 32 where no more remain. A step is half a byte of activations; steps are filled up to a multiple of
 // three with weights and activations 0, which never differ.
 import { ConvBinary } from './descriptors';
-import { accumulators, finish, lowNibbles, pairTable, start, widen, zero } from './tile';
+import { accumulators, finish, lowNibbles, mostTerms, pairTable, start, widen, zero } from './tile';
 
 // @ts-ignore: decorator
 @inline
@@ -110,7 +110,7 @@ function block64(q: usize, w: usize, triples: i32, chunk: i32): usize {
 }
 
 /** The same for 32 channels. */
-function block32(q: usize, w: usize, triples: i32, chunk: i32): void {
+function block32(q: usize, w: usize, triples: i32, chunk: i32): usize {
   for (let left = triples; left > 0; left -= chunk) {
     const end = w + <usize>min(chunk, left) * 96;
     let a0 = zero(), a1 = a0, z0 = a0, z1 = a0;
@@ -137,12 +137,15 @@ function block32(q: usize, w: usize, triples: i32, chunk: i32): void {
     split(accumulators, a0, z0);
     split(accumulators + 32, a1, z1);
   }
+  return w;
 }
 
 export function convTable(d: ConvBinary): void {
   const triples = <i32>((<usize>d.rows * d.rowBytes * 2 + 2) / 3);
   const chunks = (triples + 20) / 21;
   const chunk = (triples + chunks - 1) / chunks;
+  // Twelve terms a triple. What counts more than i16 holds is a sum, and written part by part.
+  const most = d.terms > mostTerms ? mostTerms / 12 : triples;
   let x = 0;
   let row = d.source, pixel = row;
   let destRow = d.dest, dest = destRow;
@@ -168,12 +171,19 @@ export function convTable(d: ConvBinary): void {
     let weights = d.weights;
     for (let channel = 0; channel < d.channels; channel += 64) {
       const starts = d.starts + (<usize>channel << 1);
-      start(accumulators, starts);
-      start(accumulators + 128, starts);
-      if (d.channels - channel > 32) weights = block64(d.scratch, weights, triples, chunk);
-      else block32(d.scratch, weights, triples, chunk);
-      finish(d, accumulators, channel, firstDest);
-      if (secondDest) finish(d, accumulators + 128, channel, secondDest);
+      let q = d.scratch;
+      let terms = d.terms;
+      for (let todo = triples; todo > 0; todo -= most) {
+        const part = min(todo, most);
+        start(accumulators, starts);
+        start(accumulators + 128, starts);
+        if (d.channels - channel > 32) weights = block64(q, weights, part, chunk);
+        else weights = block32(q, weights, part, chunk);
+        finish(d, accumulators, channel, firstDest, terms);
+        if (secondDest) finish(d, accumulators + 128, channel, secondDest, terms);
+        q += <usize>most * 6;
+        terms = 0;
+      }
     }
   } while (left > 0);
 }

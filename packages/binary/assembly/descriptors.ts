@@ -17,7 +17,7 @@ export class ConvBinary {
   starts: usize;
   inverts: usize;
   channels: i32;
-  mode: i32;
+  sums: i32;
   terms: i32;
   dest: usize;
   destPixel: usize;
@@ -86,7 +86,7 @@ export class Pool {
   strideH: i32;
   padW: i32;
   padH: i32;
-  pixelBytes: i32;
+  pixelBytes: usize;
   inverts: usize;
   width: i32;
   height: i32;
@@ -103,20 +103,36 @@ export class Mean {
   sourceRow: usize;
   width: i32;
   height: i32;
-  channels: i32;
+  channels: usize;
   dest: usize;
 }
 
 // @ts-ignore: decorator
 @unmanaged
-export class Plane {
+export class Arrange {
   width: i32;
   height: i32;
-  channels: i32;
-  planes: usize;
-  value: usize;
-  valuePixel: usize;
-  valueRow: usize;
+  channels: usize;
+  source: usize;
+  sourcePixel: usize;
+  sourceRow: usize;
+  sourceChannel: usize;
+  dest: usize;
+  destPixel: usize;
+  destRow: usize;
+  destChannel: usize;
+}
+
+// @ts-ignore: decorator
+@unmanaged
+export class Spread {
+  width: i32;
+  height: i32;
+  channels: usize;
+  source: usize;
+  sourcePixel: usize;
+  sourceRow: usize;
+  dest: usize;
 }
 
 // @ts-ignore: decorator

@@ -1,46 +1,31 @@
 // Between the layouts of files and callers (planes, dense bit streams) and those of kernels.
-import { Lay, Plane } from './descriptors';
+import { Arrange, Lay, Spread } from './descriptors';
 
-/** Planes of float32 to channels side by side. */
-export function interleave(d: Plane): void {
-  let from = d.planes;
-  for (let channel = 0; channel < d.channels; channel++) {
+/** float32 values from one layout to another: planes, or channels side by side. */
+export function arrange(d: Arrange): void {
+  for (let channel: usize = 0; channel < d.channels; channel++) {
     for (let y = 0; y < d.height; y++) {
-      let at = d.value + <usize>y * d.valueRow + (<usize>channel << 2);
+      let from = d.source + channel * d.sourceChannel + <usize>y * d.sourceRow;
+      let to = d.dest + channel * d.destChannel + <usize>y * d.destRow;
       for (let x = 0; x < d.width; x++) {
-        store<f32>(at, load<f32>(from));
-        from += 4;
-        at += d.valuePixel;
-      }
-    }
-  }
-}
-
-/** Channels side by side to planes of float32. */
-export function planesOfReal(d: Plane): void {
-  let to = d.planes;
-  for (let channel = 0; channel < d.channels; channel++) {
-    for (let y = 0; y < d.height; y++) {
-      let at = d.value + <usize>y * d.valueRow + (<usize>channel << 2);
-      for (let x = 0; x < d.width; x++) {
-        store<f32>(to, load<f32>(at));
-        to += 4;
-        at += d.valuePixel;
+        store<f32>(to, load<f32>(from));
+        from += d.sourcePixel;
+        to += d.destPixel;
       }
     }
   }
 }
 
 /** Bits to planes of +1 and -1. */
-export function planesOfBits(d: Plane): void {
-  let to = d.planes;
-  for (let channel = 0; channel < d.channels; channel++) {
+export function spread(d: Spread): void {
+  let to = d.dest;
+  for (let channel: usize = 0; channel < d.channels; channel++) {
     for (let y = 0; y < d.height; y++) {
-      let at = d.value + <usize>y * d.valueRow + (channel >> 3);
+      let from = d.source + <usize>y * d.sourceRow + (channel >> 3);
       for (let x = 0; x < d.width; x++) {
-        store<f32>(to, <f32>(((<i32>load<u8>(at) >> (channel & 7)) & 1) * 2 - 1));
+        store<f32>(to, load<u8>(from) & (1 << (<u8>channel & 7)) ? 1 : -1);
+        from += d.sourcePixel;
         to += 4;
-        at += d.valuePixel;
       }
     }
   }

@@ -24,10 +24,8 @@ export function convBinary(d: ConvBinary): void {
       let bits: i32 = 0;
       for (let channel = 0; channel < d.channels; channel++) {
         const count = mismatches(window, d.weights + <usize>channel * words, d);
-        if (d.mode) {
-          const at = dest + ((<usize>channel) << 2);
-          const sum = <f32>(d.terms - 2 * count);
-          store<f32>(at, d.mode == 2 ? sum + load<f32>(at) : sum);
+        if (d.sums) {
+          store<f32>(dest + (<usize>channel << 2), <f32>(d.terms - 2 * count));
           continue;
         }
         if (count + load<i16>(d.starts + ((<usize>channel) << 1)) < 0) bits |= 1 << (channel & 7);

@@ -3,5 +3,5 @@ export { blend } from './blend';
 export { convPopcount } from './conv-popcount';
 export { convReal } from './conv-real';
 export { convTable } from './conv-table';
-export { interleave, lay, planesOfBits, planesOfReal } from './layout';
-export { mean, poolBits, poolReal } from './pool';
+export { arrange, lay, spread } from './layout';
+export { mean, pool } from './pool';

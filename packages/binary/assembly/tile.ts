@@ -34,13 +34,16 @@ function signs(at: usize): u64 {
   return <u64>(<u32>i8x16.bitmask(i8x16.narrow_i16x8_s(v128.load(at), v128.load(at, 16))));
 }
 
+/** Mismatches that an i16 accumulator may count, from 0 on. */
+export const mostTerms = 32767;
+
 /**
  * Writes one pixel of up to 64 channels from `first` on. As bits: accumulators started at minus the limit, so the
  * sign says whether mismatches < limit; `inverts` turns round the channels of a flipped comparison. As sums:
- * terms - 2 mismatches in float32, written or added.
+ * terms - 2 mismatches in float32, written, or added when `terms` is 0.
  */
-export function finish(d: ConvBinary, at: usize, first: i32, dest: usize): void {
-  if (d.mode == 0) {
+export function finish(d: ConvBinary, at: usize, first: i32, dest: usize, terms: i32): void {
+  if (!d.sums) {
     let bits = signs(at) | (signs(at + 32) << 16) | (signs(at + 64) << 32) | (signs(at + 96) << 48);
     bits ^= load<u64>(d.inverts + (first >> 3));
     dest += first >> 3;
@@ -55,14 +58,12 @@ export function finish(d: ConvBinary, at: usize, first: i32, dest: usize): void 
     }
     return;
   }
-  const terms = f32x4.splat(<f32>d.terms);
   const end = at + (<usize>min(64, d.channels - first) << 1);
   dest += <usize>first << 2;
   do {
     const mismatches = f32x4.convert_i32x4_s(v128.load_ext<i16>(at));
-    let sums = f32x4.sub(terms, f32x4.add(mismatches, mismatches));
-    if (d.mode == 2) sums = f32x4.add(sums, v128.load(dest));
-    v128.store(dest, sums);
+    const before = terms ? f32x4.splat(<f32>terms) : v128.load(dest);
+    v128.store(dest, f32x4.sub(before, f32x4.add(mismatches, mismatches)));
     dest += 16;
     at += 8;
   } while (at < end);

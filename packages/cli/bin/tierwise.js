@@ -30,12 +30,12 @@ if (existsSync(`${root}/tsconfig.json`) && existsSync(`${root}/packages`)) {
     process.exit(1);
   }
   const sources = readdirSync(`${root}/packages`).map((name) => `${root}/packages/${name}/src`);
+  sources.push(`${root}/packages/binary/assembly`);
   const newestSource = Math.max(...sources.filter(existsSync).map(newest));
   if (!existsSync(stamp) || statSync(stamp).mtimeMs < newestSource) {
-    const built = spawnSync(process.execPath, [tsc, '-b', `${root}/packages/cli`], {
-      stdio: ['ignore', 2, 2],
-    });
-    if (built.status !== 0) {
+    const steps = [[`${root}/packages/binary/scripts/build-wasm.js`], [tsc, '-b', `${root}/packages/cli`]];
+    const run = (step) => spawnSync(process.execPath, step, { stdio: ['ignore', 2, 2] }).status === 0;
+    if (!steps.every(run)) {
       process.stderr.write(
         'tierwise: the workspace does not build; run `npm ci` and then `npm run build` to see why\n',
       );

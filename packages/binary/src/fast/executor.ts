@@ -1,0 +1,70 @@
+import { writeDescriptor } from '../kernels/descriptors.ts';
+import type { KernelSource, KernelTable } from '../kernels/kernels.ts';
+import { writeReserved } from '../kernels/layout.ts';
+import { layWeights } from '../kernels/weights.ts';
+import type { LoadedProgram, ProgramOutput } from '../program.ts';
+import { planProgram } from './plan.ts';
+
+/** A program on a memory of its own, ready to run sample by sample. */
+export interface Executor {
+  /** Memory in all, in bytes. */
+  readonly bytes: number;
+  /**
+   * The outputs asked for, float32 in CHW order, bits as +1 and -1. Views of the executor's memory: they hold the
+   * results of the last run until the next.
+   */
+  readonly outputs: readonly Float32Array[];
+  /** Runs one sample, CHW. Allocates nothing. */
+  run(input: Float32Array): void;
+  /** Goes on with other kernels on the same memory. */
+  use(table: KernelTable): void;
+}
+
+/**
+ * Brings a program into the memory of kernels. `outputs` are those of the program that are wanted, default all.
+ * @throws TierwiseError PROGRAM_CORRUPT when it needs too much memory; RangeError when the machine has not so much
+ */
+export async function prepare(
+  loaded: LoadedProgram,
+  source: KernelSource,
+  outputs: readonly ProgramOutput[] = loaded.program.outputs,
+): Promise<Executor> {
+  const plan = planProgram(loaded, source.layout, outputs);
+  const kernels = await source.instantiate(plan.bytes);
+  const { buffer } = kernels.memory;
+  const bytes = new Uint8Array(buffer);
+  const words = new Int32Array(buffer);
+  writeReserved(bytes);
+  for (const { address, bytes: length, content } of plan.constants) {
+    if (content.kind === 'binary') layWeights(content.weights, kernels, address, plan.layAddress);
+    else if (content.kind === 'real') content.write(new Float32Array(buffer, address, length / 4));
+    else {
+      const { buffer: data, byteOffset, byteLength } = content.data;
+      bytes.set(new Uint8Array(data, byteOffset, byteLength), address);
+    }
+  }
+  for (const step of plan.steps) {
+    if (step.kind === 'kernel') writeDescriptor(words, step.address, step.record, step.fields);
+  }
+
+  const sample = new Float32Array(buffer, plan.input.address, plan.input.length);
+  let calls = callsOf(kernels.table);
+  function callsOf(table: KernelTable): (() => void)[] {
+    return plan.steps.map((step) => {
+      if (step.kind === 'clear') return () => bytes.fill(0, step.from, step.to);
+      const kernel = table[step.kernel];
+      return () => kernel(step.address);
+    });
+  }
+  return {
+    bytes: buffer.byteLength,
+    outputs: plan.outputs.map(({ address, length }) => new Float32Array(buffer, address, length)),
+    run(input) {
+      sample.set(input);
+      for (let i = 0; i < calls.length; i++) calls[i]!();
+    },
+    use(table) {
+      calls = callsOf(table);
+    },
+  };
+}

@@ -1,0 +1,305 @@
+/** The kernels of each stage, written into a Planner. */
+import { roundUp } from '../kernels/layout.ts';
+import { realThresholds, sumThresholds } from '../kernels/thresholds.ts';
+import { type BinaryWeights, realWeights, weightBytes } from '../kernels/weights.ts';
+import type { LoadedProgram, Op, TensorRef, ValueInfo, Window } from '../program.ts';
+import type { Stage } from './fuse.ts';
+import { isPlanar, type Place, type Planner } from './planner.ts';
+
+type StageOf<K extends Stage['kind']> = Extract<Stage, { kind: K }>;
+type Tensors = LoadedProgram['tensors'];
+
+/** Greatest sum of any layer (infer.ts). Whole numbers up to it are exact in float32. */
+const mostSum = 2 ** 24;
+
+const dataOf = <T>(tensors: Tensors, ref: TensorRef) => tensors.get(ref)!.data as T;
+
+/** Writes the kernels of `stage` into `planner`. */
+export function planStage(planner: Planner, stage: Stage, tensors: Tensors): void {
+  switch (stage.kind) {
+    case 'binary':
+      planBinary(planner, stage, tensors);
+      break;
+    case 'real':
+      planReal(planner, stage, tensors);
+      break;
+    case 'blend':
+      planBlend(planner, stage, tensors);
+      break;
+    case 'pool':
+      planPool(planner, planner.read(stage.op.input), planner.write(stage.op.output), stage.op.window);
+      break;
+    case 'mean':
+      planMean(planner, stage.op);
+      break;
+    default:
+      stage satisfies never;
+  }
+}
+
+/** What of a source the windows of a layer cover, in pixels. A dense layer has one window, the whole. */
+interface Cover {
+  readonly rows: number;
+  readonly columns: number;
+  readonly stepX: number;
+  readonly stepY: number;
+  readonly source: () => number;
+}
+
+function coverOf(op: Op & { window?: Window }, from: Place): Cover {
+  const { window } = op;
+  if (!window) {
+    const { h: rows, w: columns } = from.info.shape;
+    return { rows, columns, stepX: 0, stepY: 0, source: from.at };
+  }
+  return {
+    rows: window.kernelH,
+    columns: window.kernelW,
+    stepX: window.strideW * from.pixel,
+    stepY: window.strideH * from.row,
+    source: () => from.at() - window.padH * from.row - window.padW * from.pixel,
+  };
+}
+
+function planBinary(planner: Planner, stage: StageOf<'binary'>, tensors: Tensors): void {
+  const { op, pool, binarize } = stage;
+  const from = planner.read(op.input);
+  const { shape } = planner.info(op.output);
+  const cover = coverOf(op, from);
+  const { rows, columns, stepX, stepY } = cover;
+  const inner: ValueInfo = { kind: binarize ? 'bits' : 'sums', shape };
+  const to = pool ? planner.place(inner) : planner.write((binarize ?? op).output);
+  const onePixel = shape.h * shape.w === 1;
+  const weights: BinaryWeights = {
+    order: planner.layout.lanes ? (onePixel ? 'popcount' : 'table') : 'rows',
+    outputs: shape.c,
+    pixels: rows * columns,
+    channels: from.info.shape.c,
+    planar: op.kind === 'denseBinary',
+    pixelBytes: from.pixel,
+    stream: dataOf<Uint8Array>(tensors, op.weights),
+  };
+  const laid = planner.binaryWeights(weights, weightBytes(weights));
+  const terms = weights.pixels * weights.channels;
+  // Rows that follow one another without a gap are one.
+  const whole = from.row === columns * from.pixel;
+  const rowBytes = (whole ? rows : 1) * columns * from.pixel;
+
+  const nothing = new Uint8Array(roundUp(2 * shape.c, 128));
+  const limits =
+    binarize &&
+    sumThresholds(dataOf<Int32Array>(tensors, binarize.threshold), flipOf(tensors, binarize), terms);
+  const starts = planner.array(limits?.starts ?? nothing);
+  const inverts = planner.array(limits?.inverts ?? nothing);
+  const none = pool ? planner.array(nothing) : inverts;
+  // For every byte of a window the table kernel notes two half bytes of two bytes each, and makes notes of up to 15
+  // bytes past the end; the popcount kernel copies a window to have it in one piece.
+  const windowBytes = rows * columns * from.pixel;
+  const scratch = planner.block(weights.order === 'table' ? 4 * (windowBytes + 16) : windowBytes);
+  planner.run(weights.order === 'popcount' ? 'convPopcount' : 'convTable', 'convBinary', () => ({
+    source: cover.source(),
+    stepX,
+    stepY,
+    width: shape.w,
+    height: shape.h,
+    rows: whole ? 1 : rows,
+    rowBytes,
+    rowPitch: from.row,
+    weights: laid.address,
+    starts: starts.address,
+    inverts: none.address,
+    channels: shape.c,
+    sums: Number(!binarize),
+    terms,
+    dest: to.at(),
+    destPixel: to.pixel,
+    destRow: to.row,
+    scratch: scratch.address,
+  }));
+  if (pool && binarize)
+    planPool(planner, to, planner.write(binarize.output), pool.window, () => inverts.address);
+}
+
+function planReal(planner: Planner, { op }: StageOf<'real'>, tensors: Tensors): void {
+  const from = planner.read(op.input);
+  const to = planner.write(op.output);
+  const { shape } = to.info;
+  const cover = coverOf(op, from);
+  const { rows, columns, stepX, stepY } = cover;
+  const { c } = from.info.shape;
+  const lanes = roundUp(shape.c, 8);
+  const elements = rows * columns * c;
+  const stream = dataOf<Float32Array | Int16Array>(tensors, op.weights);
+  const weights = planner.realWeights(4 * elements * lanes, (dest) =>
+    realWeights(stream, shape.c, rows * columns, c, dest),
+  );
+  const bias = new Float32Array(lanes);
+  if (op.kind === 'denseReal') bias.set(dataOf<Float32Array>(tensors, op.bias));
+  const starts = planner.array(bias);
+  // Pixels without a gap between them make one run of a row.
+  const whole = from.pixel === 4 * c;
+  const scratch = planner.block(4 * 4 * elements);
+  planner.run('convReal', 'convReal', () => ({
+    source: cover.source(),
+    stepX,
+    stepY,
+    width: shape.w,
+    height: shape.h,
+    rows,
+    rowPitch: from.row,
+    runs: whole ? 1 : columns,
+    runBytes: (whole ? columns : 1) * 4 * c,
+    runPitch: from.pixel,
+    weights: weights.address,
+    starts: starts.address,
+    channels: shape.c,
+    dest: to.at(),
+    destPixel: to.pixel,
+    destRow: to.row,
+    scratch: scratch.address,
+  }));
+}
+
+function planBlend(planner: Planner, stage: StageOf<'blend'>, tensors: Tensors): void {
+  const { affine, binarize } = stage;
+  const from = planner.read(stage.input);
+  const other = stage.other === undefined ? undefined : planner.read(stage.other);
+  const real = stage.real === undefined ? undefined : planner.write(stage.real);
+  const bits = binarize && planner.write(binarize.output);
+  const { c, h, w } = from.info.shape;
+  const padded = (ref: TensorRef) => {
+    const values = new Float32Array(roundUp(c, 4));
+    values.set(dataOf<Float32Array>(tensors, ref));
+    return planner.array(values);
+  };
+  const scale = affine && padded(affine.scale);
+  const bias = affine && padded(affine.bias);
+  const limits =
+    binarize &&
+    realThresholds(
+      dataOf<Float32Array | Int32Array>(tensors, binarize.threshold),
+      flipOf(tensors, binarize),
+      from.info.kind === 'sums' && !affine ? mostSum : Infinity,
+    );
+  const thresholds = limits && planner.array(limits.thresholds);
+  const signs = limits && planner.array(limits.signs);
+  planner.run('blend', 'blend', () => ({
+    width: w,
+    height: h,
+    channels: c,
+    source: from.at(),
+    sourcePixel: from.pixel,
+    sourceRow: from.row,
+    scale: scale?.address ?? 0,
+    bias: bias?.address ?? 0,
+    relu: Number(affine?.relu ?? false),
+    other: other?.at() ?? 0,
+    otherPixel: other?.pixel ?? 0,
+    otherRow: other?.row ?? 0,
+    dest: real?.at() ?? 0,
+    destPixel: real?.pixel ?? 0,
+    destRow: real?.row ?? 0,
+    thresholds: thresholds?.address ?? 0,
+    signs: signs?.address ?? 0,
+    bits: bits?.at() ?? 0,
+    bitsPixel: bits?.pixel ?? 0,
+    bitsRow: bits?.row ?? 0,
+  }));
+}
+
+/** Of reals and sums the greatest element; of bits the or, turned round by the bits at `inverts`. */
+function planPool(planner: Planner, from: Place, to: Place, window: Window, inverts?: () => number): void {
+  const plain = from.info.kind === 'bits' ? planner.array(new Uint8Array(roundUp(to.pixel, 8))) : undefined;
+  planner.run('pool', 'pool', () => ({
+    source: from.at(),
+    sourcePixel: from.pixel,
+    sourceRow: from.row,
+    sourceWidth: from.info.shape.w,
+    sourceHeight: from.info.shape.h,
+    kernelW: window.kernelW,
+    kernelH: window.kernelH,
+    strideW: window.strideW,
+    strideH: window.strideH,
+    padW: window.padW,
+    padH: window.padH,
+    pixelBytes: to.pixel,
+    inverts: inverts?.() ?? plain?.address ?? 0,
+    width: to.info.shape.w,
+    height: to.info.shape.h,
+    dest: to.at(),
+    destPixel: to.pixel,
+    destRow: to.row,
+  }));
+}
+
+function planMean(planner: Planner, op: Op & { kind: 'meanPool' }): void {
+  const from = planner.read(op.input);
+  const to = planner.write(op.output);
+  const { c, h, w } = from.info.shape;
+  planner.run('mean', 'mean', () => ({
+    source: from.at(),
+    sourcePixel: from.pixel,
+    sourceRow: from.row,
+    width: w,
+    height: h,
+    channels: c,
+    dest: to.at(),
+  }));
+}
+
+/** Takes planes of float32 from where the caller writes them; gives that place. */
+export function planInput(planner: Planner): Place {
+  const to = planner.write(0);
+  if (isPlanar(to)) return to;
+  const { c, h, w } = to.info.shape;
+  const from = planner.place(to.info, 4 * c);
+  planner.run('arrange', 'arrange', () => ({
+    width: w,
+    height: h,
+    channels: c,
+    source: from.at(),
+    sourcePixel: 4,
+    sourceRow: 4 * w,
+    sourceChannel: 4 * w * h,
+    dest: to.at(),
+    destPixel: to.pixel,
+    destRow: to.row,
+    destChannel: 4,
+  }));
+  return from;
+}
+
+/** Gives `value` as planes of float32, bits as +1 and -1, at a place that holds until the next run. */
+export function planOutput(planner: Planner, value: number): Place {
+  const from = planner.read(value);
+  const { kind, shape } = from.info;
+  const { c, h, w } = shape;
+  const to = isPlanar(from) ? from : planner.place({ kind: 'real', shape }, 4 * c);
+  to.block.last = Number.POSITIVE_INFINITY;
+  if (to === from) return to;
+  const common = {
+    width: w,
+    height: h,
+    channels: c,
+    sourcePixel: from.pixel,
+    sourceRow: from.row,
+  };
+  if (kind === 'bits') {
+    planner.run('spread', 'spread', () => ({ ...common, source: from.at(), dest: to.at() }));
+  } else {
+    planner.run('arrange', 'arrange', () => ({
+      ...common,
+      source: from.at(),
+      sourceChannel: 4,
+      dest: to.at(),
+      destPixel: 4,
+      destRow: 4 * w,
+      destChannel: 4 * w * h,
+    }));
+  }
+  return to;
+}
+
+function flipOf(tensors: Tensors, { flip }: { readonly flip?: TensorRef }): Uint8Array | undefined {
+  return flip === undefined ? undefined : dataOf<Uint8Array>(tensors, flip);
+}

@@ -1,0 +1,24 @@
+import { engineSimd } from '../generated/engine-simd.ts';
+import type { BitLayout, KernelSource } from './kernels.ts';
+import { moduleBytes, wasmKernels, wasmMemory } from './wasm.ts';
+
+/** Single bytes, and the weights of 64 channels side by side: a vector is a byte each of 16 channels. */
+export const simdLayout: BitLayout = { unitBytes: 1, lanes: true };
+
+export const simdBytes = moduleBytes(engineSimd);
+
+/**
+ * WebAssembly with SIMD, compiled beside the main thread.
+ * @throws WebAssembly.CompileError when the browser has no SIMD, or the page forbids WebAssembly
+ */
+export async function simdSource(): Promise<KernelSource> {
+  const module = await WebAssembly.compile(simdBytes);
+  return {
+    name: 'simd',
+    layout: simdLayout,
+    async instantiate(bytes) {
+      const memory = wasmMemory(bytes);
+      return { name: 'simd', layout: simdLayout, memory, table: await wasmKernels(module, memory) };
+    },
+  };
+}

@@ -1,0 +1,232 @@
+/**
+ * What every implementation of the kernels must pass: each value of each program equals the reference interpreter's,
+ * bit for bit, but for dense layers of real numbers, which may differ by rounding. It knows no test runner, so that
+ * it runs in Node and in any browser.
+ */
+import { type Random, random } from '@tierwise/core';
+import { prepare } from '../src/fast/executor.ts';
+import type { KernelSource } from '../src/kernels/kernels.ts';
+import type { LoadedProgram, ProgramOutput, Shape } from '../src/program.ts';
+import { runReference, type ValueData } from '../src/reference.ts';
+import { ProgramBuilder, square } from './program-builder.ts';
+
+export interface ConformanceCase {
+  readonly name: string;
+  /** @throws Error that names the first element that differs */
+  readonly run: (source: KernelSource) => Promise<void>;
+}
+
+/** Every size around those of vectors, words and blocks, with every window that networks use. */
+export function gridCases(): ConformanceCase[] {
+  const channelCounts = [1, 3, 8, 20, 31, 32, 33, 50, 64, 96, 128, 512];
+  const cases: ConformanceCase[] = [];
+  for (const channels of channelCounts) {
+    for (const kernel of [1, 2, 3, 5, 7]) {
+      cases.push({
+        name: `${channels} channels, kernel ${kernel}`,
+        async run(source) {
+          for (const stride of [1, 2]) {
+            for (const pad of [0, 1, 2]) {
+              for (const pooled of [false, true]) {
+                for (const flip of [false, true]) {
+                  const draw = random(channels * 1000 + kernel * 100 + stride * 10 + pad);
+                  const shape = { c: channels, h: 7 + draw.below(3), w: 7 + draw.below(3) };
+                  // Output channels go through the same numbers, kept small where there is much to multiply.
+                  const outputs = channelCounts[draw.below(kernel * channels > 600 ? 8 : 11)]!;
+                  const b = new ProgramBuilder(shape, draw);
+                  const bits = b.binarize(0, 200, false);
+                  const sums = b.convBinary(bits, square(kernel, stride, pad), outputs);
+                  const { h, w } = b.values[sums]!.shape;
+                  const pool = square(Math.min(2 + draw.below(2), h, w), 2, 0);
+                  const reduced = pooled ? b.maxPool(sums, pool) : sums;
+                  const last = b.binarize(reduced, Math.sqrt(channels) * kernel * 2, flip);
+                  const loaded = b.finish([last, bits, sums]);
+                  await compare(loaded, source, drawInput(shape, draw), [last]);
+                  await compare(loaded, source, drawInput(shape, draw), [bits, sums, last]);
+                }
+              }
+            }
+          }
+        },
+      });
+    }
+  }
+  return cases;
+}
+
+/** Windows that are not square, dense layers, sums too long for i16, and everything that is done to reals. */
+export function specialCases(): ConformanceCase[] {
+  const make = (
+    name: string,
+    shape: Shape,
+    build: (b: ProgramBuilder, draw: Random) => number[],
+  ): ConformanceCase => ({
+    name,
+    async run(source) {
+      const draw = random(name.length);
+      const b = new ProgramBuilder(shape, draw);
+      const outputs = build(b, draw);
+      await compare(b.finish(outputs), source, drawInput(shape, draw));
+    },
+  });
+  const window = { kernelH: 1, kernelW: 5, strideH: 2, strideW: 1, padH: 0, padW: 2 };
+  return [
+    make('a window that is not square', { c: 9, h: 6, w: 11 }, (b) => [
+      b.binarize(b.convBinary(b.binarize(0, 200, true), window, 40), 20, true),
+    ]),
+    make('dense layers over planes', { c: 50, h: 4, w: 4 }, (b) => {
+      const hidden = b.denseBinary(b.binarize(0, 200, false), 500);
+      return [hidden, b.denseReal(b.affine(hidden, true), 10)];
+    }),
+    make('a dense layer over planes of 49', { c: 70, h: 7, w: 7 }, (b) => [
+      b.binarize(b.denseBinary(b.binarize(0, 200, false), 130), 100, true),
+    ]),
+    make('a dense layer that reads a value with a border', { c: 5, h: 5, w: 3 }, (b) => {
+      const bits = b.binarize(0, 200, false);
+      return [b.convBinary(bits, square(3, 1, 1), 4), b.denseBinary(bits, 33)];
+    }),
+    make('the longest sums that are compared in i16', { c: 4095, h: 2, w: 4 }, (b) => [
+      b.binarize(b.denseBinary(b.binarize(0, 200, false), 3), 300, true),
+    ]),
+    make('sums longer than i16 of one pixel', { c: 4096, h: 2, w: 5 }, (b) => {
+      const sums = b.denseBinary(b.binarize(0, 200, false), 70);
+      return [sums, b.binarize(sums, 300, true)];
+    }),
+    make('sums longer than i16 of many pixels', { c: 2000, h: 6, w: 7 }, (b) => {
+      const sums = b.convBinary(b.binarize(0, 200, false), square(5, 1, 1), 3);
+      return [sums, b.binarize(b.maxPool(sums, square(2, 1, 1)), 300, true)];
+    }),
+    make('bits that are all alike', { c: 33, h: 5, w: 5 }, (b) => {
+      const bits = b.binarize(0, 1e9, true);
+      return [bits, b.convBinary(bits, square(3, 1, 1), 70)];
+    }),
+    make('a real stem with padding', { c: 3, h: 13, w: 9 }, (b) => {
+      const stem = b.affine(b.maxPool(b.convReal(0, square(7, 2, 3), 30, 100), square(3, 2, 1)), true);
+      return [stem, b.binarize(stem, 1000, true)];
+    }),
+    make('real convolutions one after the other', { c: 5, h: 8, w: 8 }, (b) => {
+      const first = b.convReal(0, square(3, 1, 1), 6, 3);
+      return [b.convReal(first, square(2, 2, 0), 21, 3), first];
+    }),
+    make('running sums', { c: 40, h: 6, w: 6 }, (b) => {
+      let sum = b.affine(0, false);
+      for (let block = 0; block < 3; block++) {
+        const bits = b.binarize(sum, 200, block === 1);
+        const y = b.affine(b.convBinary(bits, square(3, 1, 1), 40), block === 2);
+        sum = block === 0 ? b.add(y, sum) : b.add(sum, y);
+      }
+      return [b.denseReal(b.meanPool(sum), 7), sum];
+    }),
+    make('a sum of two batch norms, and of a value with itself', { c: 6, h: 3, w: 3 }, (b) => {
+      const y = b.add(b.affine(0, true), b.affine(0, false));
+      return [b.binarize(b.add(y, y), 100, true)];
+    }),
+    make('the input itself', { c: 1, h: 5, w: 5 }, (b) => [0, b.maxPool(0, square(3, 1, 1))]),
+    make('the input of several channels itself', { c: 6, h: 2, w: 2 }, (b) => [0, b.meanPool(0)]),
+    make('one number', { c: 1, h: 1, w: 1 }, (b) => [b.denseBinary(b.binarize(0, 200, false), 1)]),
+  ];
+}
+
+/** A random program: any operation on any value that it can take. */
+export function randomCase(seed: number): ConformanceCase {
+  return {
+    name: `random program ${seed}`,
+    async run(source) {
+      const draw = random(seed);
+      const shape = { c: 1 + draw.below(12), h: 1 + draw.below(9), w: 1 + draw.below(9) };
+      const b = new ProgramBuilder(shape, draw);
+      /** Values are whole numbers up to so much; 0 when they are not whole. */
+      const whole = [255];
+      /** Dense layers of reals differ by rounding, so nothing may depend on them. */
+      const rough = new Set<number>();
+      for (let i = 4 + draw.below(10); i > 0; i--) grow(b, draw, whole, rough);
+      const last = b.values.length - 1;
+      const outputs = b.values
+        .map((_, value) => value)
+        .filter((value) => value === last || draw.below(3) === 0);
+      const loaded = b.finish(outputs);
+      await compare(loaded, source, drawInput(shape, draw));
+      await compare(loaded, source, drawInput(shape, draw), [last]);
+    },
+  };
+}
+
+function grow(b: ProgramBuilder, draw: Random, whole: number[], rough: Set<number>): void {
+  // Late values are likelier, so that programs become deep.
+  const input = Math.max(draw.below(b.values.length), draw.below(b.values.length));
+  if (rough.has(input)) return;
+  const { kind, shape } = b.values[input]!;
+  const { c, h, w } = shape;
+  const channels = 1 + draw.below(draw.below(4) ? 40 : 140);
+  const kernelH = 1 + draw.below(Math.min(4, h));
+  const kernelW = 1 + draw.below(Math.min(4, w));
+  const window = {
+    kernelH,
+    kernelW,
+    strideH: 1 + draw.below(2),
+    strideW: 1 + draw.below(2),
+    padH: draw.below(kernelH),
+    padW: draw.below(kernelW),
+  };
+  const choice = draw.below(6);
+  if (kind === 'bits') {
+    if (choice === 0) b.maxPool(input, window);
+    else if (choice === 1) b.denseBinary(input, channels);
+    else b.convBinary(input, window, channels);
+  } else if (choice === 0) b.maxPool(input, window);
+  else if (choice < 3) b.binarize(input, kind === 'sums' ? 30 : 100, draw.below(2) === 0);
+  else if (choice === 3 || kind === 'sums') b.affine(input, draw.below(2) === 0);
+  else if (choice === 4) {
+    const others = b.values.flatMap((value, i) => {
+      const same = value.shape.c === c && value.shape.h === h && value.shape.w === w;
+      return value.kind === 'real' && same && !rough.has(i) ? [i] : [];
+    });
+    b.add(input, others[draw.below(others.length)]!);
+  } else if ((whole[input] ?? 0) * c * kernelH * kernelW * 9 < 2 ** 24 && (whole[input] ?? 0) > 0) {
+    whole[b.convReal(input, window, channels, 9)] = whole[input]! * c * kernelH * kernelW * 9;
+  } else if (draw.below(2)) b.meanPool(input);
+  else rough.add(b.denseReal(input, channels));
+}
+
+function drawInput({ c, h, w }: Shape, draw: Random): Float32Array {
+  return Float32Array.from({ length: c * h * w }, () => draw.below(256));
+}
+
+/** Two samples, so that what the first leaves in memory would be seen. */
+export async function compare(
+  loaded: LoadedProgram,
+  source: KernelSource,
+  input: Float32Array,
+  wanted?: readonly number[],
+): Promise<void> {
+  const outputs = loaded.program.outputs.filter(({ value }) => wanted?.includes(value) ?? true);
+  const executor = await prepare(loaded, source, outputs);
+  for (const sample of [input, input.map((x) => 255 - x), input]) {
+    executor.run(sample);
+    const expected = runReference(loaded, sample);
+    outputs.forEach((output, i) => {
+      check(loaded, output, executor.outputs[i]!, expected[output.value]!);
+    });
+  }
+}
+
+function check(
+  loaded: LoadedProgram,
+  { value }: ProgramOutput,
+  found: Float32Array,
+  expected: ValueData,
+): void {
+  const { kind } = loaded.values[value]!;
+  const rounds = loaded.program.ops[value - 1]?.kind === 'denseReal';
+  const largest = rounds ? expected.reduce((most, x) => Math.max(most, Math.abs(x)), 0) : 0;
+  if (found.length !== expected.length) throw new Error(`value ${value}: ${found.length} elements`);
+  for (let i = 0; i < found.length; i++) {
+    const wanted = kind === 'bits' ? 2 * expected[i]! - 1 : expected[i]!;
+    if (!(Math.abs(found[i]! - wanted) <= 1e-5 * largest)) {
+      const ops = loaded.program.ops.map((op) => op.kind).join(', ');
+      throw new Error(
+        `value ${value} (${kind}), element ${i}: ${found[i]}, expected ${wanted}; program: ${ops}`,
+      );
+    }
+  }
+}
