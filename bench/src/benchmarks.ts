@@ -1,0 +1,36 @@
+import { benchBranch, branchCases } from './branch.ts';
+import { benchFirstAnswer, firstAnswerCases } from './first-answer.ts';
+import { benchKernels } from './kernels.ts';
+import { layerCases } from './layers.ts';
+import type { BenchOptions } from './options.ts';
+import type { BenchResult } from './result.ts';
+
+interface Benchmark {
+  /** What it measures, in a few words. */
+  readonly summary: string;
+  readonly cases: readonly string[];
+  run(options: BenchOptions): Promise<BenchResult>;
+}
+
+const names = (cases: readonly { readonly name: string }[]) => cases.map(({ name }) => name);
+
+/** Every benchmark by name. */
+export const benchmarks = {
+  kernels: {
+    summary: 'single layers of the device engine, against the machine and two runtimes',
+    cases: names(layerCases),
+    run: benchKernels,
+  },
+  branch: {
+    summary: 'whole branches, against the whole network in onnxruntime-web',
+    cases: names(branchCases),
+    run: benchBranch,
+  },
+  'first-answer': {
+    summary: 'from a cold cache to the first answer, over a slow link with a slow CPU',
+    cases: names(firstAnswerCases),
+    run: benchFirstAnswer,
+  },
+} as const satisfies Record<string, Benchmark>;
+
+export type BenchName = keyof typeof benchmarks;

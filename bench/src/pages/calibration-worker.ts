@@ -1,0 +1,3 @@
+import { loop } from './calibration-loop.ts';
+
+addEventListener('message', ({ data }: MessageEvent<number>) => postMessage(loop(data)));
