@@ -30,7 +30,7 @@ if (existsSync(`${root}/tsconfig.json`) && existsSync(`${root}/packages`)) {
     process.exit(1);
   }
   const sources = readdirSync(`${root}/packages`).map((name) => `${root}/packages/${name}/src`);
-  sources.push(`${root}/packages/binary/assembly`);
+  sources.push(`${root}/packages/binary/assembly`, `${root}/bench/src`);
   const newestSource = Math.max(...sources.filter(existsSync).map(newest));
   if (!existsSync(stamp) || statSync(stamp).mtimeMs < newestSource) {
     const steps = [[`${root}/packages/binary/scripts/build-wasm.js`], [tsc, '-b', `${root}/packages/cli`]];

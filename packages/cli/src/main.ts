@@ -4,6 +4,7 @@ import { strategies } from '@tierwise/plan';
 import { linkProfiles } from '@tierwise/relay';
 import { networks, optimizers } from '@tierwise/train';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { type BenchFlags, benchCommand } from './commands/bench.ts';
 import { type CutFlags, cutCommand } from './commands/cut.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { type EdgeFlags, edgeCommand } from './commands/edge.ts';
@@ -182,6 +183,18 @@ program
     handle((terminal, bundle: string, images: string[], flags: RunFlags) =>
       runCommand(bundle, images, flags, terminal, untilCtrlC()),
     ),
+  );
+
+program
+  .command('bench')
+  .description('measure a figure of the README here, rivals in the same run')
+  .argument('<name>', 'kernels, branch or first-answer')
+  .option('--case <name>', 'only this case; may be repeated', collect, [])
+  .option('--runs <n>', 'samples of each contestant, instead of as many as fit the time', whole(1))
+  .option('--html <file>', 'write a report with charts')
+  .option('--json', 'print one JSON object')
+  .action(
+    handle((terminal, name: string, flags: BenchFlags) => benchCommand(name, flags, terminal, untilCtrlC())),
   );
 
 program

@@ -1,0 +1,85 @@
+import { writeFile } from 'node:fs/promises';
+import type { BenchName, BenchResult } from '@tierwise/bench';
+import { TierwiseError } from '@tierwise/core';
+import { findChrome } from '../chrome.ts';
+import { type Terminal, table } from '../terminal.ts';
+
+export interface BenchFlags {
+  /** Only these cases; all when empty. */
+  readonly case: readonly string[];
+  readonly runs?: number;
+  /** File for a report with charts. */
+  readonly html?: string;
+}
+
+/** `tierwise bench`: one figure of the README, measured here and now, with its rivals in the same run. */
+export async function benchCommand(
+  name: string,
+  flags: BenchFlags,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<void> {
+  const { benchmarks, htmlReport } = await openBench();
+  if (!Object.hasOwn(benchmarks, name))
+    throw new TierwiseError(
+      'USAGE',
+      `there is no benchmark "${name}"; there are: ${Object.keys(benchmarks).join(', ')}`,
+    );
+  const chromePath = findChrome();
+  if (chromePath === undefined)
+    throw new TierwiseError(
+      'ENGINE_MISSING',
+      'benchmarks run in Chrome or Chromium, and there is none here: install it, or set CHROME_PATH',
+    );
+  const result: BenchResult = await benchmarks[name as BenchName].run({
+    chromePath,
+    signal,
+    onProgress: (line) => terminal.progress(line),
+    cases: flags.case,
+    runs: flags.runs,
+  });
+  if (flags.html !== undefined) await writeReport(flags.html, htmlReport(result));
+  terminal.result(result, resultText);
+  if (flags.html !== undefined) terminal.note(`The report is in ${flags.html}.`);
+}
+
+/** The benchmarks and their rivals are part of the workspace, not of what is published. */
+async function openBench(): Promise<typeof import('@tierwise/bench')> {
+  try {
+    return await import('@tierwise/bench');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
+    throw new TierwiseError(
+      'ENGINE_MISSING',
+      'benchmarks need the whole workspace: clone the repository and run `npx tierwise bench` there',
+      {},
+      { cause },
+    );
+  }
+}
+
+async function writeReport(file: string, html: string): Promise<void> {
+  try {
+    await writeFile(file, html);
+  } catch (cause) {
+    throw new TierwiseError(
+      'FILE_UNREADABLE',
+      `${file} cannot be written: ${(cause as Error).message}`,
+      { file },
+      { cause },
+    );
+  }
+}
+
+/** Cases side by side: there are few of them, and many metrics. */
+function resultText({ bench, conditions, rows }: BenchResult): string {
+  const metrics = [...new Set(rows.flatMap((row) => Object.keys(row.metrics)))];
+  return [
+    table([
+      [bench, ...rows.map((row) => row.case)],
+      ...metrics.map((metric) => [metric, ...rows.map((row) => row.metrics[metric] ?? '')]),
+    ]),
+    '',
+    table(Object.entries(conditions).map(([name, value]) => [name, String(value)])),
+  ].join('\n');
+}
