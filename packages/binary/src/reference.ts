@@ -49,7 +49,7 @@ function runOp(loaded: LoadedProgram, op: Op, inputs: readonly ValueData[]): Val
     case 'convReal':
       return convReal(x as Float32Array, from.shape, to, op.window, data(op.weights) as Float32Array);
     case 'convBinary':
-      return convBinary(x as Uint8Array, from.shape, to, op.window, data(op.weights) as Uint8Array);
+      return convBinary(x as Uint8Array, from.shape, to, op.window, unpacked(data(op.weights) as Uint8Array));
     case 'maxPool':
       return maxPool(x, from, to, op.window);
     case 'add':
@@ -63,10 +63,22 @@ function runOp(loaded: LoadedProgram, op: Op, inputs: readonly ValueData[]): Val
       return binarize(x, to, data(op.threshold) as Float32Array | Int32Array, flip);
     }
     case 'denseBinary':
-      return denseBinary(x as Uint8Array, op.channels, data(op.weights) as Uint8Array);
+      return denseBinary(x as Uint8Array, op.channels, unpacked(data(op.weights) as Uint8Array));
     case 'denseReal':
       return denseReal(x as Float32Array, data(op.weights) as Float32Array, data(op.bias) as Float32Array);
   }
+}
+
+/** Bit streams that have been run, one byte a bit: reading single bits would take most of the time. */
+const unpackedStreams = new WeakMap<Uint8Array, Uint8Array>();
+
+/** Every bit of a stream, 0 or 1; the unused ones at its end, too. */
+function unpacked(stream: Uint8Array): Uint8Array {
+  const found = unpackedStreams.get(stream);
+  if (found) return found;
+  const bits = Uint8Array.from({ length: 8 * stream.length }, (_, i) => bitAt(stream, i));
+  unpackedStreams.set(stream, bits);
+  return bits;
 }
 
 /** Sums in float64 and rounds once: with whole-number pixels and weights that is exact. Padding is 0. */
@@ -121,7 +133,7 @@ function convBinary(x: Uint8Array, from: Shape, to: Shape, window: Window, weigh
             const weight = ((k * kernelH + ky) * kernelW + kx) * from.c;
             for (let c = 0; c < from.c; c++) {
               const bit = inside ? x[(c * from.h + iy) * from.w + ix]! : 0;
-              mismatches += bit ^ bitAt(weights, weight + c);
+              mismatches += bit ^ weights[weight + c]!;
             }
           }
         }
@@ -216,7 +228,7 @@ function denseBinary(x: Uint8Array, channels: number, weights: Uint8Array): Int3
   const y = new Int32Array(channels);
   for (let n = 0; n < channels; n++) {
     let mismatches = 0;
-    for (let i = 0; i < x.length; i++) mismatches += x[i]! ^ bitAt(weights, n * x.length + i);
+    for (let i = 0; i < x.length; i++) mismatches += x[i]! ^ weights[n * x.length + i]!;
     y[n] = x.length - 2 * mismatches;
   }
   return y;

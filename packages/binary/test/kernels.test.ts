@@ -4,8 +4,10 @@ import { kernelSource } from '../src/kernels/choose.ts';
 import type { KernelName } from '../src/kernels/kernels.ts';
 import { gridCases, randomCase, specialCases } from './kernels.conformance.ts';
 
+const cases = [...specialCases(), ...gridCases()];
+
 describe.each<KernelName>(['simd', 'scalar', 'javascript'])('%s', (name) => {
-  test.each([...specialCases(), ...gridCases()])('$name', async ({ run }) => {
+  test.each(cases)('$name', async ({ run }) => {
     await run(await kernelSource(name));
   });
 
