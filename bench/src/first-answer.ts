@@ -27,16 +27,17 @@ const cpuFactor = 4;
 const timeoutMs = 300_000;
 
 /** One way to classify the picture: its page, and the files that are its network. */
-interface Contestant {
+export interface Contestant {
   readonly name: 'ours' | 'ortWeb' | 'ortWebInt8' | 'tfjs';
   readonly page: string;
   readonly model: ReadonlyMap<string, Uint8Array>;
 }
 
-/** What one visit took. */
-interface Visit {
+/** What one visit took, and the class that it gave. */
+export interface Visit {
   readonly ms: number;
   readonly bytes: number;
+  readonly answer: number;
 }
 
 /**
@@ -87,7 +88,7 @@ function linkText(link: LinkProfileName): string {
   return `${down.bitsPerSecond / 1e6} Mbit/s down, ${up.bitsPerSecond / 1e6} up, round trip ${up.delayMs + down.delayMs} ms, by a TCP relay`;
 }
 
-function contestantsOf({ manifest, branch, fp32, int8, tfjs }: Subject): Contestant[] {
+export function contestantsOf({ manifest, branch, fp32, int8, tfjs }: Subject): Contestant[] {
   const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
   const onnx = (name: 'ortWeb' | 'ortWebInt8', model: Uint8Array): Contestant => ({
     name,
@@ -117,7 +118,7 @@ function contestantsOf({ manifest, branch, fp32, int8, tfjs }: Subject): Contest
 }
 
 /** The page with its model, as a careful site would serve it. */
-async function filesOf({ page, model }: Contestant, { manifest }: Subject): Promise<SiteFiles> {
+export async function filesOf({ page, model }: Contestant, { manifest }: Subject): Promise<SiteFiles> {
   const [, channels, side] = manifest.input.dims;
   const built = await buildPage(page, { __CHANNELS__: `${channels}`, __SIDE__: `${side}` });
   const wasm = [...built.keys()].filter((path) => path.endsWith('.wasm'));
@@ -150,7 +151,8 @@ async function visitAll(
   return visits;
 }
 
-async function visit(
+/** One visit to the page `path` of the site at `port`, with nothing cached. */
+export async function visit(
   browser: Browser,
   slowdown: Slowdown,
   link: LinkProfileName,
@@ -162,7 +164,7 @@ async function visit(
   const { page } = fresh;
   await slowdown.slow(page);
   const url = `http://127.0.0.1:${relay.port}/${path}`;
-  const ms = await failingWith(page, url, async () => {
+  const [answer, ms] = await failingWith(page, url, async () => {
     const [answered] = await Promise.all([
       page.waitForEvent('console', {
         predicate: (message) => message.text().startsWith('answered '),
@@ -170,13 +172,14 @@ async function visit(
       }),
       page.goto(url, { waitUntil: 'commit' }),
     ]);
-    return Number(answered.text().split(' ').at(-1));
+    const [, label, time] = answered.text().split(' ').map(Number);
+    return [label!, time!] as const;
   });
-  return { ms, bytes: relay.counters.downBytes };
+  return { ms, bytes: relay.counters.downBytes, answer };
 }
 
 function metricsOf(visits: ReadonlyMap<Contestant['name'], readonly Visit[]>): Record<string, number> {
-  const average = (name: Contestant['name'], of: keyof Visit) =>
+  const average = (name: Contestant['name'], of: 'ms' | 'bytes') =>
     significant(mean(visits.get(name)!.map((visit) => visit[of])));
   const ms = average('ours', 'ms');
   const metrics: Record<string, number> = { ms, bytes: average('ours', 'bytes') };
