@@ -13,6 +13,7 @@ import { inspectCommand } from './commands/inspect.ts';
 import { type PlanFlags, planCommand } from './commands/plan.ts';
 import { type RunFlags, runCommand } from './commands/run.ts';
 import { type TrainFlags, trainCommand } from './commands/train.ts';
+import { dataHelp } from './data.ts';
 import { createTerminal, fail, type Terminal } from './terminal.ts';
 
 /** The first Ctrl-C asks the work to end cleanly, the second does not ask. (The edge handles its own signals.) */
@@ -75,7 +76,7 @@ program
   .command('train')
   .description('train a composite from scratch and write it as a bundle')
   .requiredOption('--network <name>', `one of: ${Object.keys(networks).join(', ')}`)
-  .requiredOption('--data <name|folder>', 'mnist, fashion-mnist, or a folder of IDX files')
+  .requiredOption('--data <name|folder>', dataHelp)
   .requiredOption('-o, --output <folder>', 'the bundle to write, NAME.tierwise')
   .option('--epochs <n>', 'passes over the training samples', whole(1), 12)
   .option('--batch <n>', 'samples in one step', whole(2), 200)
@@ -101,7 +102,7 @@ program
   .command('eval')
   .description('measure a bundle as it is deployed, over every test sample')
   .argument('<bundle>', 'NAME.tierwise')
-  .requiredOption('--data <name|folder>', 'mnist, fashion-mnist, or a folder of IDX files')
+  .requiredOption('--data <name|folder>', dataHelp)
   .option('--threads <n>', 'default: one per core, at most 4', whole(1))
   .option('--json', 'print one JSON object')
   .action(

@@ -211,7 +211,7 @@ describe('train', () => {
       );
       await writeFile(
         join(folder, 'tiny', `${half}-labels-idx1-ubyte`),
-        Buffer.concat([header(0x801, samples), labels]),
+        Buffer.concat([header(0x801, samples), Uint8Array.from(labels)]),
       );
     }
   });

@@ -20,7 +20,8 @@ export const remedies: Readonly<Record<ErrorCode, string>> = {
   ADDRESS_UNKNOWN: 'Correct the path; GET /v2/repository/index lists the models that this edge serves.',
   FILE_UNREADABLE: 'Check the path and its permissions.',
   DATA_MISSING: 'Set TIERWISE_DATA to a folder that holds the data set, or give --data a folder.',
-  DATA_CORRUPT: 'The data file is truncated or not in the format its name says: fetch it again.',
+  DATA_CORRUPT:
+    'Correct what the message names, or fetch the file again: it is not the data that its name says.',
   BODY_TOO_LARGE: 'Send fewer bytes, or raise the limit where you run the edge.',
   ORIGIN_REFUSED: 'Serve the page from the edge itself, or allow its origin where you run the edge.',
   OVERLOADED: 'Wait as Retry-After says and try again.',

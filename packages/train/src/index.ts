@@ -3,9 +3,15 @@ export type { EpochRecord, TrainingSettings } from './checkpoint.ts';
 export {
   type Dataset,
   type DatasetSplit,
+  type DatasetWarning,
   type DownloadProgress,
-  knownDatasets,
+  datasetNames,
+  decodePicture,
+  type LoadOptions,
   loadDataset,
+  type Picture,
+  type PictureSize,
+  readPicture,
 } from './data/index.ts';
 export { type Evaluation, evaluate, judgeBranch, type Measured, openComposite } from './evaluate.ts';
 export { exportComposite, ports } from './export.ts';

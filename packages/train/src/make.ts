@@ -48,7 +48,7 @@ export function subset(data: Dataset, indices: Uint32Array): Dataset {
   return {
     ...data,
     images,
-    labels: Uint8Array.from(indices, (index) => data.labels[index]!),
+    labels: Uint16Array.from(indices, (index) => data.labels[index]!),
     samples: indices.length,
   };
 }

@@ -4,7 +4,7 @@ import type { Dataset } from '../src/data/index.ts';
 /** Pictures of 28 x 28 that a small network tells apart: each class is a bright square in a place of its own, with noise. */
 export function tinyData(samples: number, seed: number): Dataset {
   const images = new Uint8Array(samples * 784);
-  const labels = new Uint8Array(samples);
+  const labels = new Uint16Array(samples);
   const r = random(seed, 99);
   for (let n = 0; n < samples; n++) {
     const label = r.below(10);

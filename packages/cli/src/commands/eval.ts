@@ -2,7 +2,8 @@ import { availableParallelism } from 'node:os';
 import { TierwiseError } from '@tierwise/core';
 import { readBundle } from '@tierwise/edge';
 import type { Artifact } from '@tierwise/plan';
-import { type Evaluation, evaluate, loadDataset, openComposite } from '@tierwise/train';
+import { type Evaluation, evaluate, openComposite } from '@tierwise/train';
+import { loadData } from '../data.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
 
 /** `tierwise eval`: the composite as deployed, over every test sample. */
@@ -14,11 +15,8 @@ export async function evalCommand(
 ): Promise<void> {
   const { manifest, artifacts } = await readBundle(bundle);
   const bytesOf = (wanted: Artifact) => artifacts.find(({ artifact }) => artifact === wanted)!.bytes;
-  const data = await loadDataset(flags.data, {
-    signal,
-    onProgress: (p) => terminal.progress(`${p.file}: ${bytesText(p.receivedBytes)}`),
-  });
-  const [, channels, height, width] = manifest.input.dims;
+  const [, channels, height, width] = manifest.input.dims as [number, 1 | 3, number, number];
+  const data = await loadData(flags.data, { channels, height, width }, terminal, signal);
   if (
     data.test.channels !== channels ||
     data.test.height !== height ||
@@ -44,7 +42,7 @@ export async function evalCommand(
     signal,
     onProgress: (p) => terminal.progress(`branch: ${p.done} of ${p.samples} samples`),
   });
-  terminal.result(evaluation, evaluationText);
+  terminal.result({ ...evaluation, warnings: data.warnings }, () => evaluationText(evaluation));
 }
 
 export function evaluationText({ main, branch, composite, test }: Evaluation): string {

@@ -5,8 +5,8 @@ import { TierwiseError } from '@tierwise/core';
 import { type Answer, load, type SocketConstructor } from '@tierwise/device';
 import { onnxEngine } from '@tierwise/ort';
 import { type StrategyName, strategies } from '@tierwise/plan';
+import { readPicture } from '@tierwise/train';
 import { WebSocket } from 'ws';
-import { readPicture } from '../images.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
 
 export interface RunFlags {

@@ -2,7 +2,6 @@ import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 import { TierwiseError } from '@tierwise/core';
 import {
-  loadDataset,
   makeComposite,
   networks,
   optimizers,
@@ -10,7 +9,8 @@ import {
   train,
   writeBundle,
 } from '@tierwise/train';
-import { bytesText, percent, secondsText, type Terminal } from '../terminal.ts';
+import { loadData } from '../data.ts';
+import { percent, secondsText, type Terminal } from '../terminal.ts';
 import { evaluationText } from './eval.ts';
 
 export interface TrainFlags {
@@ -48,14 +48,9 @@ export async function trainCommand(
       'USAGE',
       `--optimizer: there is no "${flags.optimizer}"; there are ${Object.keys(optimizers).join(', ')}`,
     );
-  const data = await loadDataset(flags.data, {
-    signal,
-    onProgress: (p) =>
-      terminal.progress(
-        `${p.file}: ${bytesText(p.receivedBytes)}${p.totalBytes ? ` of ${bytesText(p.totalBytes)}` : ''}`,
-      ),
-  });
-  const { channels, height, width } = networks[flags.network]!.input;
+  const size = networks[flags.network]!.input;
+  const data = await loadData(flags.data, size, terminal, signal);
+  const { channels, height, width } = size;
   if (data.train.channels !== channels || data.train.height !== height || data.train.width !== width)
     throw new TierwiseError(
       'USAGE',
@@ -122,7 +117,7 @@ export async function trainCommand(
   });
   await writeBundle(folder, made);
   terminal.result(
-    { bundle: folder, ...made.evaluation, history },
+    { bundle: folder, ...made.evaluation, history, warnings: data.warnings },
     () => `${evaluationText(made.evaluation)}\nWritten to ${folder}`,
   );
 }

@@ -13,14 +13,33 @@ export interface Dataset {
   /** Pixels 0..255, [samples, channels, height, width] (NCHW). */
   readonly images: Uint8Array;
   /** Class of each sample, 0..classes.length - 1. */
-  readonly labels: Uint8Array;
+  readonly labels: Uint16Array;
   readonly samples: number;
+}
+
+/** Something of a data set that was used otherwise than it lay there, and how often. */
+export interface DatasetWarning {
+  readonly kind:
+    | 'part-missing'
+    | 'not-decoded'
+    | 'not-read'
+    | 'animated'
+    | 'reduced'
+    | 'duplicate'
+    | 'leak'
+    | 'alike'
+    | 'untested';
+  readonly count: number;
+  /** One line for people, naming the first few. */
+  readonly message: string;
 }
 
 /** The half to learn from and the half to judge by. Both have the same classes and sizes. */
 export interface DatasetSplit {
   readonly train: Dataset;
   readonly test: Dataset;
+  /** Empty when all of it was used as it is. Show them to whoever asked for the data. */
+  readonly warnings: readonly DatasetWarning[];
 }
 
 /** The four IDX files of a data set, each with the path or address that its messages name. */
@@ -53,7 +72,7 @@ export function fromIdx(name: string, files: IdxFiles, classes?: readonly string
       { file: files.testImages.file },
     );
   }
-  return { train, test };
+  return { train, test, warnings: [] };
 }
 
 function half(name: string, images: Idx, labels: Idx, classes: readonly string[]): Dataset {
@@ -75,5 +94,14 @@ function half(name: string, images: Idx, labels: Idx, classes: readonly string[]
       `label ${labels.data[wrong]} of sample ${wrong} is not one of ${classes.length} classes`,
     );
   }
-  return { name, classes, channels: 1, height, width, images: images.data, labels: labels.data, samples };
+  return {
+    name,
+    classes,
+    channels: 1,
+    height,
+    width,
+    images: images.data,
+    labels: Uint16Array.from(labels.data),
+    samples,
+  };
 }

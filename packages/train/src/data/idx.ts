@@ -1,6 +1,5 @@
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
 import { TierwiseError } from '@tierwise/core';
+import { unpacked } from './packed.ts';
 
 /** An IDX file of bytes: `data` holds the product of `dims` values. `file` is where it came from, for messages. */
 export interface Idx {
@@ -9,9 +8,6 @@ export interface Idx {
   readonly data: Uint8Array;
 }
 
-/** More than any IDX data set in use unpacks to; a file that claims more is a trap for the memory. */
-const maxUnpackedBytes = 2 ** 30;
-
 /**
  * Reads an IDX file (Yann LeCun's format of MNIST), gzip or plain: two zero bytes, the element type (8: unsigned
  * byte, the only one read here), the number of dimensions, each dimension as big-endian uint32, then the values.
@@ -19,16 +15,8 @@ const maxUnpackedBytes = 2 ** 30;
  * @throws TierwiseError DATA_CORRUPT, naming `file`, on anything else
  */
 export async function readIdx(bytes: Uint8Array, file: string): Promise<Idx> {
-  const fail = (what: string, cause?: unknown) =>
-    new TierwiseError('DATA_CORRUPT', `${file}: ${what}`, { file }, { cause });
-  let plain = bytes;
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
-    try {
-      plain = await promisify(gunzip)(bytes, { maxOutputLength: maxUnpackedBytes });
-    } catch (error) {
-      throw fail(`does not unpack: ${error instanceof Error ? error.message : error}`, error);
-    }
-  }
+  const fail = (what: string) => new TierwiseError('DATA_CORRUPT', `${file}: ${what}`, { file });
+  const plain = await unpacked(bytes, file);
   const rank = plain[3] ?? 0;
   const start = 4 + 4 * rank;
   if (plain[0] !== 0 || plain[1] !== 0 || plain[2] !== 8 || rank < 1 || rank > 4 || plain.length < start) {

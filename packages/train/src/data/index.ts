@@ -1,4 +1,5 @@
-export type { Dataset, DatasetSplit } from './dataset.ts';
+export type { Dataset, DatasetSplit, DatasetWarning } from './dataset.ts';
 export type { DownloadOptions, DownloadProgress } from './download.ts';
-export { knownDatasets } from './known.ts';
-export { loadDataset } from './load.ts';
+export type { PictureSize } from './folder.ts';
+export { datasetNames, type LoadOptions, loadDataset } from './load.ts';
+export { decodePicture, type Picture, readPicture } from './pictures.ts';

@@ -79,7 +79,7 @@ test('files are downloaded, checked, cached, and then not asked for again', asyn
     expect(last).toEqual({ file: name, receivedBytes: bytes, totalBytes: bytes });
   }
   expect(requests).toBe(4);
-  expect(await loadKnown(known)).toEqual({ train, test });
+  expect(await loadKnown(known)).toEqual({ train, test, warnings: [] });
   expect(requests).toBe(4);
 });
 
@@ -110,7 +110,7 @@ test('a folder of IDX files is a data set; what it lacks is named', async () => 
 
 test('an unknown name is told which names there are', async () => {
   await expect(loadDataset('no-such-data')).rejects.toThrow(
-    code('DATA_MISSING', /"no-such-data" is neither a folder nor .*\(mnist, fashion-mnist\)/),
+    code('DATA_MISSING', /"no-such-data" is neither a folder nor .*\(mnist, fashion-mnist, cifar-10\)/),
   );
 });
 
@@ -175,7 +175,7 @@ test.skipIf(!data)("the table of publishers' files has the digests of the real o
   }
 });
 
-const counts = (values: Uint8Array) => {
+const counts = (values: ArrayLike<number> & Iterable<number>) => {
   const count = new Array<number>(10).fill(0);
   for (const value of values) count[value]!++;
   return count;
