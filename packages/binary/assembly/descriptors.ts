@@ -140,11 +140,13 @@ export class Spread {
 export class Lay {
   source: usize;
   shift: i32;
+  outputs: i32;
   pixels: i32;
   channels: i32;
   planar: i32;
   pixelBytes: i32;
   dest: usize;
+  destOutput: usize;
   pitch: usize;
   split: i32;
 }

@@ -39,10 +39,8 @@ function eight(d: Lay, at: i32): i32 {
 }
 
 /** Byte `index` of a row of weights to where its lane has it: whole, or as two half bytes in a byte each. */
-// @ts-ignore: decorator
-@inline
-function put(d: Lay, index: i32, byte: i32): void {
-  const at = d.dest + ((<usize>index * d.pitch) << d.split);
+function put(d: Lay, lane: usize, index: i32, byte: i32): void {
+  const at = lane + ((<usize>index * d.pitch) << d.split);
   if (d.split) {
     store<u8>(at, <u8>(byte & 15));
     store<u8>(at + d.pitch, <u8>(byte >> 4));
@@ -52,39 +50,40 @@ function put(d: Lay, index: i32, byte: i32): void {
 }
 
 /**
- * The weights of one output channel from the file's bit stream to its lane. In the stream the channels of a pixel lie
- * side by side, or with `planar` the pixels of a channel; the lane has pixel after pixel, each filled up with zeros
- * to whole bytes.
+ * The binary weights of some output channels from the file's bit stream to their lanes. In the stream the channels of
+ * a pixel lie side by side, or with `planar` the pixels of a channel; a lane has pixel after pixel, each filled up
+ * with zeros to whole bytes.
  */
 export function lay(d: Lay): void {
   const pixels = d.pixels, channels = d.channels;
-  for (let byte = 0; byte < d.pixelBytes; byte++) {
-    const channel = byte << 3;
-    const present = min(8, channels - channel);
-    if (!d.planar) {
-      for (let pixel = 0; pixel < pixels; pixel++) {
-        put(
-          d,
-          pixel * d.pixelBytes + byte,
-          eight(d, d.shift + pixel * channels + channel) & ((1 << present) - 1),
-        );
+  for (let output = 0; output < d.outputs; output++) {
+    const lane = d.dest + <usize>output * d.destOutput;
+    const stream = d.shift + output * pixels * channels;
+    for (let byte = 0; byte < d.pixelBytes; byte++) {
+      const channel = byte << 3;
+      const present = min(8, channels - channel);
+      if (!d.planar) {
+        for (let pixel = 0; pixel < pixels; pixel++) {
+          const bits = eight(d, stream + pixel * channels + channel) & ((1 << present) - 1);
+          put(d, lane, pixel * d.pixelBytes + byte, bits);
+        }
+        continue;
       }
-      continue;
-    }
-    for (let pixel = 0; pixel < pixels; pixel += 8) {
-      // Row i: channel + i, column j: pixel + j. Transposed by swapping ever larger blocks (Hacker's Delight 7-3).
-      let m: u64 = 0;
-      for (let i = 0; i < present; i++) {
-        m |= <u64>eight(d, d.shift + (channel + i) * pixels + pixel) << (i << 3);
-      }
-      let t = (m ^ (m >> 7)) & 0x00aa00aa00aa00aa;
-      m ^= t ^ (t << 7);
-      t = (m ^ (m >> 14)) & 0x0000cccc0000cccc;
-      m ^= t ^ (t << 14);
-      t = (m ^ (m >> 28)) & 0x00000000f0f0f0f0;
-      m ^= t ^ (t << 28);
-      for (let j = 0; j < 8 && pixel + j < pixels; j++) {
-        put(d, (pixel + j) * d.pixelBytes + byte, <i32>((m >> (j << 3)) & 255));
+      for (let pixel = 0; pixel < pixels; pixel += 8) {
+        // Row i: channel + i, column j: pixel + j. Transposed by swapping ever larger blocks (Hacker's Delight 7-3).
+        let m: u64 = 0;
+        for (let i = 0; i < present; i++) {
+          m |= <u64>eight(d, stream + (channel + i) * pixels + pixel) << (i << 3);
+        }
+        let t = (m ^ (m >> 7)) & 0x00aa00aa00aa00aa;
+        m ^= t ^ (t << 7);
+        t = (m ^ (m >> 14)) & 0x0000cccc0000cccc;
+        m ^= t ^ (t << 14);
+        t = (m ^ (m >> 28)) & 0x00000000f0f0f0f0;
+        m ^= t ^ (t << 28);
+        for (let j = 0; j < 8 && pixel + j < pixels; j++) {
+          put(d, lane, (pixel + j) * d.pixelBytes + byte, <i32>((m >> (j << 3)) & 255));
+        }
       }
     }
   }

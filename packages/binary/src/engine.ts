@@ -1,26 +1,46 @@
 import { elementCount, type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import type { Engine, LoadedSection, Section } from '@tierwise/plan';
+import { contest } from './fast/contest.ts';
+import { type Executor, prepare } from './fast/executor.ts';
 import { readProgram } from './file.ts';
 import { sizeOf } from './infer.ts';
-import { inputsOf, type LoadedProgram, type Op, type ProgramOutput, type Shape } from './program.ts';
-import { runReference, type ValueData } from './reference.ts';
+import { kernelSource } from './kernels/choose.ts';
+import type { KernelName, KernelSource } from './kernels/kernels.ts';
+import type { LoadedProgram, Shape } from './program.ts';
+
+/** Multiply-accumulates of a program that takes long enough, some 50 us, for the clock to tell kernels apart. */
+const worthAContest = 2 ** 23;
+
+export interface BinaryEngineOptions {
+  /** Default: the fastest that there is. */
+  readonly kernels?: KernelName | undefined;
+}
 
 /**
  * The engine of program files. A section takes the program's one input and gives any of the program's outputs,
- * as float32 (bits as +1 and -1); only the operations that those need are run.
+ * as float32 (bits as +1 and -1); only the operations that those need are run. Compilation of the kernels begins at
+ * once, while artifacts are still on their way.
  */
-export function binaryEngine(): Engine {
+export function binaryEngine({ kernels }: BinaryEngineOptions = {}): Engine {
+  const source = kernelSource(kernels);
+  // Whoever loads a section is told.
+  source.catch(() => undefined);
   return {
     name: 'binary',
     async load(artifact, section) {
       // A program may share memory with the bytes it is read from, and an artifact is not ours to keep.
       const loaded = readProgram(new Uint8Array(artifact), `artifact of section "${section.id}"`);
-      return loadSection(loaded, section);
+      return loadSection(loaded, section, await source, kernels === undefined);
     },
   };
 }
 
-function loadSection(loaded: LoadedProgram, section: Section): LoadedSection {
+async function loadSection(
+  loaded: LoadedProgram,
+  section: Section,
+  source: KernelSource,
+  mayChange: boolean,
+): Promise<LoadedSection> {
   const { input, outputs } = loaded.program;
   const refuse = (what: string) =>
     new TierwiseError('PLAN_INVALID', `section "${section.id}": ${what}`, { section: section.id });
@@ -36,13 +56,14 @@ function loadSection(loaded: LoadedProgram, section: Section): LoadedSection {
       `the program gives ${outputs.map(({ tensor: name }) => name).join(', ')}, not ${port.tensor}`,
     );
   });
-  const ops = neededOps(loaded.program.ops, wanted);
-  let disposed = false;
+  let executor: Executor | undefined = await prepare(loaded, source, wanted);
+  let runSample = runnerOf(executor, loaded, mayChange);
   return {
     async run(inputs, { signal } = {}) {
-      if (disposed) throw new TierwiseError('DISPOSED', `section "${section.id}" has been disposed`);
+      if (!executor) throw new TierwiseError('DISPOSED', `section "${section.id}" has been disposed`);
       const batch = checkInput(inputs.get(input.tensor), input.tensor, input.shape);
-      const samples = batch.data.length / sizeOf(input.shape);
+      const size = sizeOf(input.shape);
+      const samples = batch.data.length / size;
       const results = wanted.map(({ dims }) => new Float32Array(samples * elementCount(dims)));
       for (let sample = 0; sample < samples; sample++) {
         if (signal?.aborted) {
@@ -53,12 +74,8 @@ function loadSection(loaded: LoadedProgram, section: Section): LoadedSection {
             { cause: signal.reason },
           );
         }
-        const pixels = batch.data.subarray(sample * sizeOf(input.shape), (sample + 1) * sizeOf(input.shape));
-        const values = runReference(loaded, pixels, ops);
-        wanted.forEach(({ value }, i) => {
-          const real = asReal(values[value]!);
-          results[i]!.set(real, sample * real.length);
-        });
+        runSample(batch.data.subarray(sample * size, (sample + 1) * size));
+        for (const [i, values] of executor.outputs.entries()) results[i]!.set(values, sample * values.length);
       }
       return new Map(
         wanted.map(({ tensor: name, dims }, i) => [
@@ -68,27 +85,22 @@ function loadSection(loaded: LoadedProgram, section: Section): LoadedSection {
       );
     },
     async dispose() {
-      disposed = true;
+      executor = undefined;
+      runSample = () => undefined;
     },
   };
 }
 
-/** The operations on the way to `outputs`, in their order. */
-function neededOps(ops: readonly Op[], outputs: readonly ProgramOutput[]): Op[] {
-  const needed = new Set(outputs.map(({ value }) => value));
-  return ops
-    .toReversed()
-    .filter((op) => {
-      const wanted = needed.has(op.output);
-      if (wanted) for (const number of inputsOf(op)) needed.add(number);
-      return wanted;
-    })
-    .reverse();
-}
-
-function asReal(value: ValueData): Float32Array {
-  if (value instanceof Float32Array) return value;
-  return Float32Array.from(value, value instanceof Uint8Array ? (bit) => 2 * bit - 1 : Number);
+/** What runs a sample: plain SIMD has to compete with relaxed SIMD where that can be measured. */
+function runnerOf(
+  executor: Executor,
+  { macs }: LoadedProgram,
+  mayChange: boolean,
+): (input: Float32Array) => void {
+  const work = macs.reduce((sum, cost) => sum + cost, 0);
+  if (!mayChange || executor.kernels.name !== 'simd' || work < worthAContest) return executor.run;
+  const challenger = async () => (await import('./kernels/relaxed.ts')).relaxedTable(executor.kernels);
+  return contest(executor, challenger, () => performance.now());
 }
 
 /** The input as float32 [n, c, h, w], or [n, c] when the program's input has no extent. */

@@ -119,6 +119,7 @@ function convReal(
 function convBinary(x: Uint8Array, from: Shape, to: Shape, window: Window, weights: Uint8Array): Int32Array {
   const { kernelH, kernelW, strideH, strideW, padH, padW } = window;
   const terms = from.c * kernelH * kernelW;
+  const area = from.h * from.w;
   const y = new Int32Array(sizeOf(to));
   let at = 0;
   for (let k = 0; k < to.c; k++) {
@@ -130,9 +131,10 @@ function convBinary(x: Uint8Array, from: Shape, to: Shape, window: Window, weigh
           for (let kx = 0; kx < kernelW; kx++) {
             const ix = ox * strideW - padW + kx;
             const inside = iy >= 0 && iy < from.h && ix >= 0 && ix < from.w;
+            const pixel = iy * from.w + ix;
             const weight = ((k * kernelH + ky) * kernelW + kx) * from.c;
             for (let c = 0; c < from.c; c++) {
-              const bit = inside ? x[(c * from.h + iy) * from.w + ix]! : 0;
+              const bit = inside ? x[c * area + pixel]! : 0;
               mismatches += bit ^ weights[weight + c]!;
             }
           }

@@ -1,14 +1,15 @@
+import { TierwiseError } from '@tierwise/core';
 import { writeDescriptor } from '../kernels/descriptors.ts';
-import type { KernelSource, KernelTable } from '../kernels/kernels.ts';
+import type { KernelSource, Kernels, KernelTable } from '../kernels/kernels.ts';
 import { writeReserved } from '../kernels/layout.ts';
-import { layWeights } from '../kernels/weights.ts';
+import { layBinaryWeights, layRealWeights } from '../kernels/weights.ts';
 import type { LoadedProgram, ProgramOutput } from '../program.ts';
 import { planProgram } from './plan.ts';
 
 /** A program on a memory of its own, ready to run sample by sample. */
 export interface Executor {
-  /** Memory in all, in bytes. */
-  readonly bytes: number;
+  /** The kernels that it was made for, with its memory. */
+  readonly kernels: Kernels;
   /**
    * The outputs asked for, float32 in CHW order, bits as +1 and -1. Views of the executor's memory: they hold the
    * results of the last run until the next.
@@ -22,7 +23,7 @@ export interface Executor {
 
 /**
  * Brings a program into the memory of kernels. `outputs` are those of the program that are wanted, default all.
- * @throws TierwiseError PROGRAM_CORRUPT when it needs too much memory; RangeError when the machine has not so much
+ * @throws TierwiseError PROGRAM_CORRUPT | MODEL_UNSUPPORTED when it needs more memory than is allowed, or than there is
  */
 export async function prepare(
   loaded: LoadedProgram,
@@ -30,14 +31,18 @@ export async function prepare(
   outputs: readonly ProgramOutput[] = loaded.program.outputs,
 ): Promise<Executor> {
   const plan = planProgram(loaded, source.layout, outputs);
-  const kernels = await source.instantiate(plan.bytes);
+  const kernels = await source.instantiate(plan.bytes).catch((cause: unknown) => {
+    if (!(cause instanceof RangeError)) throw cause;
+    const what = `the program needs ${plan.bytes} bytes of memory, more than can be had here`;
+    throw new TierwiseError('MODEL_UNSUPPORTED', what, { bytes: plan.bytes }, { cause });
+  });
   const { buffer } = kernels.memory;
   const bytes = new Uint8Array(buffer);
   const words = new Int32Array(buffer);
   writeReserved(bytes);
-  for (const { address, bytes: length, content } of plan.constants) {
-    if (content.kind === 'binary') layWeights(content.weights, kernels, address, plan.layAddress);
-    else if (content.kind === 'real') content.write(new Float32Array(buffer, address, length / 4));
+  for (const { address, content } of plan.constants) {
+    if (content.kind === 'binary') layBinaryWeights(content.weights, kernels, address, plan.layAddress);
+    else if (content.kind === 'real') layRealWeights(content.weights, kernels, address, plan.layAddress);
     else {
       const { buffer: data, byteOffset, byteLength } = content.data;
       bytes.set(new Uint8Array(data, byteOffset, byteLength), address);
@@ -57,7 +62,7 @@ export async function prepare(
     });
   }
   return {
-    bytes: buffer.byteLength,
+    kernels,
     outputs: plan.outputs.map(({ address, length }) => new Float32Array(buffer, address, length)),
     run(input) {
       sample.set(input);

@@ -1,7 +1,14 @@
 import type { DescriptorName, Fields } from '../kernels/descriptors.ts';
 import type { BitLayout, KernelTable } from '../kernels/kernels.ts';
 import { bitPixelBytes, realPixelBytes } from '../kernels/layout.ts';
-import { type BinaryWeights, layScratchBytes } from '../kernels/weights.ts';
+import {
+  type BinaryWeights,
+  binaryLayBytes,
+  binaryWeightBytes,
+  type RealWeights,
+  realLayBytes,
+  realWeightBytes,
+} from '../kernels/weights.ts';
 import { inputsOf, type LoadedProgram, type Op, type Shape, type ValueInfo } from '../program.ts';
 
 /** A stretch of the arena, needed from step `first` to step `last`. It has its address when all have been placed. */
@@ -35,7 +42,7 @@ export interface Constant {
   readonly content:
     | { readonly kind: 'array'; readonly data: ArrayBufferView }
     | { readonly kind: 'binary'; readonly weights: BinaryWeights }
-    | { readonly kind: 'real'; readonly write: (dest: Float32Array) => void };
+    | { readonly kind: 'real'; readonly weights: RealWeights };
   address: number;
 }
 
@@ -124,13 +131,14 @@ export class Planner {
     return this.#constant({ bytes: data.byteLength, content: { kind: 'array', data } });
   }
 
-  binaryWeights(weights: BinaryWeights, bytes: number): Constant {
-    this.layBytes = Math.max(this.layBytes, layScratchBytes(weights));
-    return this.#constant({ bytes, content: { kind: 'binary', weights } });
+  binaryWeights(weights: BinaryWeights): Constant {
+    this.layBytes = Math.max(this.layBytes, binaryLayBytes(weights));
+    return this.#constant({ bytes: binaryWeightBytes(weights), content: { kind: 'binary', weights } });
   }
 
-  realWeights(bytes: number, write: (dest: Float32Array) => void): Constant {
-    return this.#constant({ bytes, content: { kind: 'real', write } });
+  realWeights(weights: RealWeights): Constant {
+    this.layBytes = Math.max(this.layBytes, realLayBytes(weights));
+    return this.#constant({ bytes: realWeightBytes(weights), content: { kind: 'real', weights } });
   }
 
   #constant(made: Omit<Constant, 'address'>): Constant {

@@ -1,7 +1,7 @@
 /** The kernels of each stage, written into a Planner. */
 import { roundUp } from '../kernels/layout.ts';
 import { realThresholds, sumThresholds } from '../kernels/thresholds.ts';
-import { type BinaryWeights, realWeights, weightBytes } from '../kernels/weights.ts';
+import type { BinaryWeights } from '../kernels/weights.ts';
 import type { LoadedProgram, Op, TensorRef, ValueInfo, Window } from '../program.ts';
 import type { Stage } from './fuse.ts';
 import { isPlanar, type Place, type Planner } from './planner.ts';
@@ -79,7 +79,7 @@ function planBinary(planner: Planner, stage: StageOf<'binary'>, tensors: Tensors
     pixelBytes: from.pixel,
     stream: dataOf<Uint8Array>(tensors, op.weights),
   };
-  const laid = planner.binaryWeights(weights, weightBytes(weights));
+  const laid = planner.binaryWeights(weights);
   const terms = weights.pixels * weights.channels;
   // Rows that follow one another without a gap are one.
   const whole = from.row === columns * from.pixel;
@@ -127,18 +127,18 @@ function planReal(planner: Planner, { op }: StageOf<'real'>, tensors: Tensors): 
   const cover = coverOf(op, from);
   const { rows, columns, stepX, stepY } = cover;
   const { c } = from.info.shape;
-  const lanes = roundUp(shape.c, 8);
-  const elements = rows * columns * c;
-  const stream = dataOf<Float32Array | Int16Array>(tensors, op.weights);
-  const weights = planner.realWeights(4 * elements * lanes, (dest) =>
-    realWeights(stream, shape.c, rows * columns, c, dest),
-  );
-  const bias = new Float32Array(lanes);
+  const weights = planner.realWeights({
+    outputs: shape.c,
+    pixels: rows * columns,
+    channels: c,
+    stream: dataOf<Float32Array | Int16Array>(tensors, op.weights),
+  });
+  const bias = new Float32Array(roundUp(shape.c, 8));
   if (op.kind === 'denseReal') bias.set(dataOf<Float32Array>(tensors, op.bias));
   const starts = planner.array(bias);
   // Pixels without a gap between them make one run of a row.
   const whole = from.pixel === 4 * c;
-  const scratch = planner.block(4 * 4 * elements);
+  const scratch = planner.block(4 * 4 * rows * columns * c);
   planner.run('convReal', 'convReal', () => ({
     source: cover.source(),
     stepX,

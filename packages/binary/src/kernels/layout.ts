@@ -31,14 +31,11 @@ export function realPixelBytes(channels: number): number {
 
 /** Writes what the reserved part holds. Entry i of table a + 16 b: mismatches of i with a, and 16 times those with b. */
 export function writeReserved(bytes: Uint8Array): void {
+  const counts = [0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4];
   bytes.fill(15, lowNibbles, lowNibbles + 16);
   for (let pair = 0; pair < 256; pair++) {
     for (let i = 0; i < 16; i++) {
-      bytes[pairTable + 16 * pair + i] = bitCount(i ^ (pair & 15)) + 16 * bitCount(i ^ (pair >> 4));
+      bytes[pairTable + 16 * pair + i] = counts[i ^ (pair & 15)]! + 16 * counts[i ^ (pair >> 4)]!;
     }
   }
-}
-
-function bitCount(x: number): number {
-  return x === 0 ? 0 : (x & 1) + bitCount(x >> 1);
 }

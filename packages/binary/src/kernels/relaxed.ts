@@ -1,28 +1,32 @@
 import { engineRelaxed } from '../generated/engine-relaxed.ts';
-import type { KernelSource, KernelTable } from './kernels.ts';
+import type { KernelSource, Kernels, KernelTable } from './kernels.ts';
 import { simdLayout, simdSource } from './simd.ts';
 import { moduleBytes, wasmKernels } from './wasm.ts';
 
 type RelaxedTable = Pick<KernelTable, 'convTable' | 'convReal'>;
 
 /**
- * WebAssembly with relaxed SIMD for the kernels that it makes faster, and those of `simd` on the same memory for all
- * else. Memory that was laid out for the one is right for the other.
+ * The kernels of `simd` with those in their place that relaxed SIMD makes faster, on the same memory.
  * @throws WebAssembly.CompileError when the browser has no relaxed SIMD
+ */
+export async function relaxedTable({ memory, table }: Kernels): Promise<KernelTable> {
+  const module = await WebAssembly.compile(moduleBytes(engineRelaxed));
+  return { ...table, ...(await wasmKernels<RelaxedTable>(module, memory as WebAssembly.Memory)) };
+}
+
+/**
+ * WebAssembly with relaxed SIMD.
+ * @throws WebAssembly.CompileError when the browser has none
  */
 export async function relaxedSource(): Promise<KernelSource> {
   const plain = await simdSource();
-  const module = await WebAssembly.compile(moduleBytes(engineRelaxed));
+  await WebAssembly.compile(moduleBytes(engineRelaxed));
   return {
     name: 'relaxed',
     layout: simdLayout,
     async instantiate(bytes) {
       const kernels = await plain.instantiate(bytes);
-      const table = {
-        ...kernels.table,
-        ...(await wasmKernels<RelaxedTable>(module, kernels.memory as WebAssembly.Memory)),
-      };
-      return { ...kernels, name: 'relaxed', table };
+      return { ...kernels, name: 'relaxed', table: await relaxedTable(kernels) };
     },
   };
 }

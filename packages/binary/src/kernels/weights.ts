@@ -34,8 +34,8 @@ function blockLanes({ order, outputs }: BinaryWeights, first: number): number {
   return order === 'table' && outputs - first <= 32 ? 32 : 64;
 }
 
-/** Bytes that the weights take in memory. */
-export function weightBytes(weights: BinaryWeights): number {
+/** Bytes that binary weights take in memory. */
+export function binaryWeightBytes(weights: BinaryWeights): number {
   const { order, outputs, pixels, pixelBytes } = weights;
   if (order === 'rows') return outputs * pixels * pixelBytes;
   const steps = order === 'table' ? tableSteps(weights) : pixels * pixelBytes;
@@ -43,58 +43,94 @@ export function weightBytes(weights: BinaryWeights): number {
   return steps * (whole + (outputs > whole ? blockLanes(weights, whole) : 0));
 }
 
-/** Bytes of scratch memory that `layWeights` needs. */
-export function layScratchBytes({ pixels, channels }: BinaryWeights): number {
-  return descriptorBytes('lay') + Math.ceil((pixels * channels) / 8) + 1 + slackBytes;
+/** Rows that are brought to their places at once. */
+const rowsAtOnce = 64;
+
+/** Bytes of scratch memory that `layBinaryWeights` needs: a record and a part of the stream. */
+export function binaryLayBytes({ outputs, pixels, channels }: BinaryWeights): number {
+  const bits = Math.min(outputs, rowsAtOnce) * pixels * channels;
+  return descriptorBytes('lay') + Math.ceil(bits / 8) + 1 + slackBytes;
 }
 
-/** Brings the weights to `dest`, row by row. Memory there is 0; `scratch` is a multiple of 4. */
-export function layWeights(weights: BinaryWeights, kernels: Kernels, dest: number, scratch: number): void {
+/** Brings the weights to `dest`, where memory is 0. `scratch` is a multiple of 4. */
+export function layBinaryWeights(
+  weights: BinaryWeights,
+  { memory, table }: Kernels,
+  dest: number,
+  scratch: number,
+): void {
   const { order, outputs, pixels, channels, planar, pixelBytes, stream } = weights;
-  const words = new Int32Array(kernels.memory.buffer);
-  const bytes = new Uint8Array(kernels.memory.buffer);
+  const words = new Int32Array(memory.buffer);
+  const bytes = new Uint8Array(memory.buffer);
   const source = scratch + descriptorBytes('lay');
   const rowBits = pixels * channels;
   const rowBytes = order === 'table' ? tableSteps(weights) : pixels * pixelBytes;
-  for (let k = 0; k < outputs; k++) {
-    const bit = k * rowBits;
-    bytes.set(stream.subarray(bit >> 3, ((bit + rowBits - 1) >> 3) + 1), source);
-    const lane = order === 'rows' ? 0 : k % 64;
-    const pitch = order === 'rows' ? 1 : blockLanes(weights, k - lane);
+  for (let first = 0; first < outputs; first += rowsAtOnce) {
+    const rows = Math.min(rowsAtOnce, outputs - first);
+    const bit = first * rowBits;
+    bytes.set(stream.subarray(bit >> 3, Math.ceil((bit + rows * rowBits) / 8)), source);
     writeDescriptor(words, scratch, 'lay', {
       source,
       shift: bit & 7,
+      outputs: rows,
       pixels,
       channels,
       planar: Number(planar),
       pixelBytes,
-      dest: dest + (k - lane) * rowBytes + lane,
-      pitch,
+      dest: dest + first * rowBytes,
+      destOutput: order === 'rows' ? rowBytes : 1,
+      pitch: order === 'rows' ? 1 : blockLanes(weights, first),
       split: Number(order === 'table'),
     });
-    kernels.table.lay(scratch);
+    table.lay(scratch);
   }
 }
 
-/**
- * Real weights as kernels read them: [block of 8 channels][pixel][channel of pixel][8], filled up with zeros. `stream`
- * is [outputs][channels][pixels], as files have it.
- */
-export function realWeights(
-  stream: ArrayLike<number>,
-  outputs: number,
-  pixels: number,
-  channels: number,
-  dest: Float32Array,
+/** The weights of one layer of reals: `stream` is [outputs][channels][pixels], as files have it. */
+export interface RealWeights {
+  readonly outputs: number;
+  readonly pixels: number;
+  readonly channels: number;
+  readonly stream: Float32Array | Int16Array;
+}
+
+/** Bytes that real weights take in memory: [block of 8 outputs][pixel][channel of pixel][8], filled up with zeros. */
+export function realWeightBytes({ outputs, pixels, channels }: RealWeights): number {
+  return 4 * roundUp(outputs, 8) * pixels * channels;
+}
+
+/** Bytes of scratch memory that `layRealWeights` needs: a record and the weights of a block. */
+export function realLayBytes({ pixels, channels }: RealWeights): number {
+  return descriptorBytes('arrange') + 4 * 8 * pixels * channels;
+}
+
+/** Brings the weights to `dest`, where memory is 0. `scratch` is a multiple of 4. */
+export function layRealWeights(
+  { outputs, pixels, channels, stream }: RealWeights,
+  { memory, table }: Kernels,
+  dest: number,
+  scratch: number,
 ): void {
+  const words = new Int32Array(memory.buffer);
+  const source = scratch + descriptorBytes('arrange');
   const elements = pixels * channels;
-  for (let k = 0; k < outputs; k++) {
-    const block = (k >> 3) * elements * 8 + (k & 7);
-    for (let channel = 0; channel < channels; channel++) {
-      const from = (k * channels + channel) * pixels;
-      for (let pixel = 0; pixel < pixels; pixel++) {
-        dest[block + (pixel * channels + channel) * 8] = stream[from + pixel]!;
-      }
-    }
+  const staged = new Float32Array(memory.buffer, source, 8 * elements);
+  for (let first = 0; first < outputs; first += 8) {
+    const lanes = Math.min(8, outputs - first);
+    staged.set(stream.subarray(first * elements, (first + lanes) * elements));
+    writeDescriptor(words, scratch, 'arrange', {
+      width: channels,
+      height: pixels,
+      channels: lanes,
+      source,
+      sourcePixel: 4 * pixels,
+      sourceRow: 4,
+      sourceChannel: 4 * elements,
+      dest: dest + 4 * first * elements,
+      destPixel: 4 * 8,
+      destRow: 4 * 8 * channels,
+      destChannel: 4,
+    });
+    table.arrange(scratch);
   }
 }
