@@ -30,7 +30,7 @@ test.skipIf(!data).each(['lenet-mnist', 'lenet-mnist-small'])(
     const inputs = await digits();
     const expected = inputs.map((input) => {
       const values = runReference(loaded, input);
-      return outputs.map(({ value }) => values[value]!);
+      return outputs.map(({ value }) => values[value] as Float32Array);
     });
     for (const kernels of ['simd', 'scalar', 'javascript'] satisfies KernelName[]) {
       const executor = await prepare(loaded, await kernelSource(kernels));

@@ -1,0 +1,103 @@
+/**
+ * The conformance suite in browsers. Chromium always; Firefox when TIERWISE_FIREFOX is its executable. The page
+ * reports by itself, so a browser needs no driver.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Browser, chromium } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ConformanceReport } from './page/conformance.ts';
+import { buildPage, type ConformanceSite, type SiteFiles, serve } from './site.ts';
+
+/** What a careful page allows: its own scripts, and WebAssembly. No `unsafe-eval`, no `blob:`, no COOP or COEP. */
+const strict = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
+const withoutWasm = "default-src 'self'; script-src 'self'";
+const everything = 'kernels=simd,relaxed,scalar,javascript&grid&seeds=300';
+
+let files: SiteFiles;
+let site: ConformanceSite;
+let strictest: ConformanceSite;
+beforeAll(async () => {
+  files = await buildPage();
+  site = await serve(files, strict);
+  strictest = await serve(files, withoutWasm);
+});
+afterAll(async () => {
+  await site?.stop();
+  await strictest?.stop();
+});
+
+const chunk = (paths: readonly string[], name: string) => paths.some((path) => path.includes(`/${name}-`));
+
+let browser: Browser;
+beforeAll(async () => {
+  browser = await chromium.launch({
+    executablePath: process.env['TIERWISE_CHROME'] ?? '/usr/bin/chromium',
+    args: ['--no-sandbox'],
+  });
+});
+afterAll(() => browser?.close());
+
+async function inChromium(on: ConformanceSite, query: string): Promise<ConformanceReport> {
+  const page = await browser.newPage();
+  try {
+    const report = on.report();
+    const broken = new Promise<never>((_, reject) => page.on('pageerror', reject));
+    await page.goto(on.url(query));
+    return await Promise.race([report, broken]);
+  } finally {
+    await page.close();
+  }
+}
+
+test('Chromium: every implementation, on a page that allows WebAssembly and no eval', async () => {
+  const { ran, missing, passed, failures } = await inChromium(site, everything);
+  expect(failures).toEqual([]);
+  expect(missing).toEqual([]);
+  expect(ran).toEqual(['simd', 'relaxed', 'scalar', 'javascript']);
+  expect(passed).toBeGreaterThan(4 * 300);
+});
+
+test('a page gets plain SIMD, and downloads no other implementation for it', async () => {
+  const from = site.paths.length;
+  const report = await inChromium(site, 'kernels=auto&seeds=20');
+  expect(report).toMatchObject({ ran: ['simd'], failures: [] });
+  const loaded = site.paths.slice(from);
+  expect(loaded.length).toBeGreaterThan(1);
+  expect(['relaxed', 'scalar', 'javascript'].filter((name) => chunk(loaded, name))).toEqual([]);
+});
+
+test('a page whose content security policy forbids WebAssembly falls back to JavaScript', async () => {
+  const report = await inChromium(strictest, 'kernels=auto,simd,scalar&seeds=100');
+  expect(report).toMatchObject({
+    ran: ['javascript'],
+    missing: ['simd: CompileError', 'scalar: CompileError'],
+    failures: [],
+  });
+  expect(chunk(strictest.paths, 'javascript')).toBe(true);
+});
+
+// A test that is skipped counts as a failure where none may be, so it exists only where the browser does.
+const firefox = process.env['TIERWISE_FIREFOX'];
+if (firefox) {
+  test('Firefox: every implementation', async () => {
+    const profile = await mkdtemp(join(tmpdir(), 'tierwise-firefox-'));
+    const report = site.report();
+    const child = spawn(firefox, ['--headless', '--no-remote', '--profile', profile, site.url(everything)], {
+      stdio: 'ignore',
+    });
+    try {
+      const { ran, missing, failures } = await report;
+      expect(failures).toEqual([]);
+      expect(missing).toEqual([]);
+      expect(ran).toEqual(['simd', 'relaxed', 'scalar', 'javascript']);
+    } finally {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill();
+      await ended;
+      await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+    }
+  }, 300_000);
+}
