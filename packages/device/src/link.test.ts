@@ -3,7 +3,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { tensor } from '@tierwise/core';
 import type { TransportRequest } from '@tierwise/runtime';
-import type { InferRequest } from '@tierwise/wire';
+import { type InferRequest, unpack } from '@tierwise/wire';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type WebSocket as ServerSocket, WebSocket } from 'ws';
@@ -52,18 +52,21 @@ function linkTo(url: string): {
   return { link, states, until };
 }
 
-/** A request whose first packed byte is `value`. */
+/** A request whose one element is `value`. */
 function ask(value: number, changes: Partial<TransportRequest> = {}): TransportRequest {
   return {
     model: 'tiny.rest',
     section: 'rest',
     plan: 'lcdnn:tiny:00000000',
-    tensors: new Map([['stem', tensor('uint8', [1], Uint8Array.of(value))]]),
+    tensors: new Map([
+      ['stem', { value: tensor('float32', [1], Float32Array.of(value)), codec: { kind: 'raw' } }],
+    ]),
     onSent: () => {},
     ...changes,
   };
 }
-const codeOf = (request: InferRequest) => Number(request.inputs.get('stem')!.data[0]);
+const codeOf = (request: InferRequest) =>
+  Number(unpack(request.inputs.get('stem')!.data as Uint8Array).data[0]);
 const firstScore = async (sent: ReturnType<Link['send']>) => (await sent).tensors.get('scores')!.data[0];
 const echo = (request: InferRequest, socket: ServerSocket) => reply(socket, scored(request, codeOf(request)));
 

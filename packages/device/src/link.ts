@@ -1,6 +1,7 @@
 import { TierwiseError, toTierwiseError } from '@tierwise/core';
 import {
   abortError,
+  packedBytes,
   readReply,
   requestMessage,
   type TransportReply,
@@ -147,7 +148,8 @@ export function openLink({ url, WebSocket, random, onState }: LinkOptions): Link
       if (closed) throw disposed();
       if (signal?.aborted) throw abortError(signal);
       const id = String(++lastId);
-      const frame = encodeFrame(requestMessage(request, id));
+      const message = requestMessage(request, id);
+      const frame = encodeFrame(message);
       let sentOn: Connection | undefined;
       let heardBefore = 0;
 
@@ -181,13 +183,13 @@ export function openLink({ url, WebSocket, random, onState }: LinkOptions): Link
           sentOn = connection;
           heardBefore = connection?.heard ?? 0;
           socket.send(frame);
-          request.onSent();
+          request.onSent(packedBytes(message));
         },
-        reply(message, bytes) {
+        reply(answer, bytes) {
           stop();
-          if (message.kind === 'failure') return reject(errorOf(message));
+          if (answer.kind === 'failure') return reject(errorOf(answer));
           try {
-            resolve({ ...readReply(message), uplinkBytes: frame.length, downlinkBytes: bytes });
+            resolve({ ...readReply(answer), uplinkBytes: frame.length, downlinkBytes: bytes });
           } catch (error) {
             reject(error);
           }

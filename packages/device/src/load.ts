@@ -4,7 +4,7 @@ import type { CompositeEvents, Load, LoadOptions, SocketConstructor } from './ap
 import { fetchManifest, type Located, resolve } from './bundle.ts';
 import { createComposite } from './composite.ts';
 import { createEvents } from './events.ts';
-import { openLink } from './link.ts';
+import { openLinkLater } from './lazy-link.ts';
 import { createPlanner } from './planner.ts';
 
 export const load: Load = async (url, options = {}) => {
@@ -15,7 +15,7 @@ export const load: Load = async (url, options = {}) => {
   const stream = streamUrl(located, options.edge ?? true);
   const link =
     stream &&
-    openLink({
+    openLinkLater({
       url: stream.href,
       WebSocket: options.WebSocket ?? pageWebSocket(),
       random: options.random ?? Math.random,

@@ -1,10 +1,9 @@
-import { elementCount, type Tensor, TierwiseError, tensor, toTierwiseError } from '@tierwise/core';
+import { elementCount, type Tensor, TierwiseError, toTierwiseError } from '@tierwise/core';
 import type { CodecPolicy, Link, LoadedSection, Plan, RunTimings, Section } from '@tierwise/plan';
-import { pack } from '@tierwise/wire';
 import { abortError } from './abort.ts';
 import { type JudgedExit, judge } from './exits.ts';
 import type { Degraded, Outcome, PathStep, Sent } from './outcome.ts';
-import type { Transport } from './transport.ts';
+import type { Outgoing, Transport } from './transport.ts';
 
 /** What overrides the Plan's policies for one sample. */
 export interface Policies {
@@ -156,7 +155,7 @@ async function finishElsewhere(
       });
     }
     const asked = host.now();
-    const tensors = packInputs(inputs, links, policies.codec);
+    const tensors = outgoing(inputs, links, policies.codec);
     const reply = await host.send({
       model: section.model,
       section: section.id,
@@ -164,8 +163,8 @@ async function finishElsewhere(
       tensors,
       signal,
       timeoutMs: policies.timeoutMs,
-      onSent: () => {
-        sent = describe(inputs, tensors);
+      onSent: (packedBytes) => {
+        sent = describe(tensors, packedBytes);
       },
     });
     const { queueMs, computeMs, uplinkBytes, downlinkBytes } = reply;
@@ -193,28 +192,27 @@ async function finishElsewhere(
   }
 }
 
-function packInputs(
+function outgoing(
   inputs: ReadonlyMap<string, Tensor>,
   links: readonly Link[],
   override: CodecPolicy | undefined,
-): Map<string, Tensor<'uint8'>> {
-  const packed = new Map<string, Tensor<'uint8'>>();
-  for (const link of links) {
-    for (const name of link.tensors) {
-      const bytes = pack(inputs.get(name) as Tensor<'float32'>, override ?? link.codec);
-      packed.set(name, tensor('uint8', [bytes.length], bytes));
-    }
-  }
-  return packed;
+): Map<string, Outgoing> {
+  return new Map(
+    links.flatMap((link) =>
+      link.tensors.map(
+        (name) => [name, { value: inputs.get(name)!, codec: override ?? link.codec }] as const,
+      ),
+    ),
+  );
 }
 
-function describe(inputs: ReadonlyMap<string, Tensor>, packed: ReadonlyMap<string, Tensor>): Sent {
-  const names = [...packed.keys()];
-  const elements = names.reduce((sum, name) => sum + elementCount(inputs.get(name)!.dims), 0);
+function describe(tensors: ReadonlyMap<string, Outgoing>, bytes: number): Sent {
+  const values = [...tensors.values()].map(({ value }) => value);
+  const elements = values.reduce((sum, { dims }) => sum + elementCount(dims), 0);
   return {
-    tensor: names.join(', '),
-    dims: names.length === 1 ? inputs.get(names[0]!)!.dims : [elements],
-    bytes: names.reduce((sum, name) => sum + packed.get(name)!.data.length, 0),
+    tensor: [...tensors.keys()].join(', '),
+    dims: values.length === 1 ? values[0]!.dims : [elements],
+    bytes,
     rawBytes: 4 * elements,
   };
 }

@@ -1,6 +1,6 @@
 export { abortError, orAborted, throwIfAborted } from './abort.ts';
 export type { Policies } from './execute.ts';
-export { readReply, replyMessage, requestMessage } from './messages.ts';
+export { packedBytes, readReply, replyMessage, requestMessage } from './messages.ts';
 export type * from './outcome.ts';
 export {
   type CallOptions,

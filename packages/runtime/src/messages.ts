@@ -1,6 +1,6 @@
-import { TierwiseError, tensor } from '@tierwise/core';
+import { type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import type { Plan } from '@tierwise/plan';
-import type { InferParameters, InferRequest, InferResponse } from '@tierwise/wire';
+import { type InferParameters, type InferRequest, type InferResponse, pack } from '@tierwise/wire';
 import type { Outcome } from './outcome.ts';
 import type { TransportReply, TransportRequest } from './transport.ts';
 
@@ -11,19 +11,25 @@ import type { TransportReply, TransportRequest } from './transport.ts';
  *              queueMs   computeMs                  what the sample took there, ms
  */
 
-/** The message that carries `request`; the reply brings `id` back. */
+/**
+ * The message that carries `request`, each tensor packed as its codec says; the reply brings `id` back.
+ * @throws TierwiseError as `pack` of @tierwise/wire does
+ */
 export function requestMessage(
   { model, section, plan, tensors }: Pick<TransportRequest, 'model' | 'section' | 'plan' | 'tensors'>,
   id: string,
 ): InferRequest {
-  return {
-    kind: 'request',
-    modelName: model,
-    id,
-    parameters: { plan, section },
-    inputs: tensors,
-    outputs: [],
-  };
+  const inputs = new Map<string, Tensor>();
+  for (const [name, { value, codec }] of tensors) {
+    const bytes = pack(value as Tensor<'float32'>, codec);
+    inputs.set(name, tensor('uint8', [bytes.length], bytes));
+  }
+  return { kind: 'request', modelName: model, id, parameters: { plan, section }, inputs, outputs: [] };
+}
+
+/** Bytes that the tensors of a request take as packed. */
+export function packedBytes({ inputs }: InferRequest): number {
+  return [...inputs.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
 }
 
 /** The message that answers a request with the same `id` and `modelName` by `outcome`: the scores and the times. */

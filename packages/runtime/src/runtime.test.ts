@@ -44,7 +44,7 @@ const unsure = pixels(3, 2, 1, 7);
 const failing =
   (error: unknown, sent = false): Transport =>
   async ({ onSent }) => {
-    if (sent) onSent();
+    if (sent) onSent(100);
     throw error;
   };
 

@@ -1,4 +1,11 @@
 import type { Tensor } from '@tierwise/core';
+import type { CodecPolicy } from '@tierwise/plan';
+
+/** A tensor on its way out (float32), and how it is to be written. */
+export interface Outgoing {
+  readonly value: Tensor;
+  readonly codec: CodecPolicy;
+}
 
 /** What one place asks of the next: run `section` (offered there as `model`) and whatever follows it. */
 export interface TransportRequest {
@@ -6,13 +13,16 @@ export interface TransportRequest {
   readonly section: string;
   /** Id of the Plan that the request belongs to. */
   readonly plan: string;
-  /** Packed tensors by name: UINT8 of rank 1, as `pack` of @tierwise/wire writes them. */
-  readonly tensors: ReadonlyMap<string, Tensor<'uint8'>>;
+  /** By name. Packing is the transport's work, so that a place that never sends needs no codec. */
+  readonly tensors: ReadonlyMap<string, Outgoing>;
   readonly signal?: AbortSignal | undefined;
   /** Time until the request fails with TIMEOUT, ms; the transport's own default when undefined. */
   readonly timeoutMs?: number | undefined;
-  /** To be called when the bytes are handed to the network; a request that fails before never left. */
-  readonly onSent: () => void;
+  /**
+   * To be called when the bytes are handed to the network, with those that the tensors took as packed; a request
+   * that fails before never left.
+   */
+  readonly onSent: (packedBytes: number) => void;
 }
 
 /** What came back. Times are what the other place reports, in ms; bytes are whole frames as this place counted them. */

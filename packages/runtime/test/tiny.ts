@@ -11,7 +11,7 @@ import {
   type Requirement,
 } from '@tierwise/plan';
 import { decodeFrame, encodeFrame, unpack } from '@tierwise/wire';
-import { readReply, replyMessage, requestMessage } from '../src/messages.ts';
+import { packedBytes, readReply, replyMessage, requestMessage } from '../src/messages.ts';
 import type { Runtime } from '../src/runtime.ts';
 import type { Transport } from '../src/transport.ts';
 
@@ -132,8 +132,9 @@ export function store(...artifacts: TinyArtifact[]): (digest: Digest) => Promise
 /** A transport to `runtime` through real frames, as a WebSocket would carry them. */
 export function framesTo(runtime: Runtime, plan: Parameters<Runtime['serve']>[0]): Transport {
   return async (request) => {
-    const frame = encodeFrame(requestMessage(request, '7'));
-    request.onSent();
+    const message = requestMessage(request, '7');
+    const frame = encodeFrame(message);
+    request.onSent(packedBytes(message));
     const asked = decodeFrame(frame);
     if (asked.kind !== 'request') throw new Error('a request became something else');
     const inputs = new Map(
