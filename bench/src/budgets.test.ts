@@ -3,8 +3,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { buildPage } from './site.ts';
+import { openPage, startBrowser } from './browser.ts';
+import { contestantsOf, filesOf } from './first-answer.ts';
+import { type SiteFiles, serveSite } from './site.ts';
+import { openSubject } from './subjects.ts';
 
+const chromePath = process.env['TIERWISE_CHROME'] ?? '/usr/bin/chromium';
 const packages = fileURLToPath(new URL('../../packages/', import.meta.url));
 
 /** WebAssembly files that a package has built, with their sizes. */
@@ -21,14 +25,29 @@ test('the engine that every page loads, with the codec, is 8 kB of WebAssembly',
   expect(engine + codec).toBeLessThanOrEqual(8_000);
 });
 
-/** Chunks that only a page without WebAssembly, SIMD or a secure context fetches. */
-const forOthers = /^assets\/(javascript|scalar|sha2)-/;
-
 test('a minimal page with the SDK is 25 kB after gzip, besides the branch', async () => {
-  const files = await buildPage('first-ours', { __CHANNELS__: '1', __SIDE__: '28' });
-  const sizes = [...files]
-    .filter(([path]) => !forOthers.test(path))
-    .map(([path, bytes]) => ({ path, bytes: gzipSync(bytes, { level: 9 }).length }));
+  const subject = await openSubject('lenet');
+  const files = await filesOf(contestantsOf(subject).find(({ name }) => name === 'ours')!, subject);
+  const fetched = await fetchedFiles(files, 'first-ours.html');
+  // The test must not pass because the page failed.
+  expect(fetched).toContain('model/branch.safetensors');
+  const sizes = fetched
+    .filter((path) => !path.startsWith('model/'))
+    .map((path) => ({ path, bytes: gzipSync(files.get(path)!, { level: 9 }).length }));
   const total = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
   expect(total, JSON.stringify(sizes)).toBeLessThanOrEqual(25_000);
 });
+
+/** What a browser has fetched of a site when the page `path` has shown its answer and asks for nothing more. */
+async function fetchedFiles(files: SiteFiles, path: string): Promise<string[]> {
+  await using site = await serveSite(files, { compress: false });
+  await using browser = await startBrowser(chromePath, new AbortController().signal);
+  await using fresh = await openPage(browser);
+  const { page } = fresh;
+  const fetched = new Set<string>();
+  page.on('request', (request) => fetched.add(new URL(request.url()).pathname.slice(1)));
+  const answered = page.waitForEvent('console', (message) => message.text().startsWith('answered '));
+  await page.goto(`http://127.0.0.1:${site.port}/${path}`, { waitUntil: 'networkidle' });
+  await answered;
+  return [...fetched].filter((name) => files.has(name));
+}
