@@ -21,10 +21,14 @@ function sumTensors(graph: NonNullable<ModelProto['graph']>): string[] {
 const pixels = (data: Dataset, from: number, to: number): Tensor<'float32'> =>
   tensor('float32', [to - from, 1, 28, 28], Float32Array.from(data.images.subarray(from * 784, to * 784)));
 
-describe.each([
-  ['lenet-mnist', 67_500],
-  ['lenet-mnist-small', 20_000],
-])('%s', (name, mostBytes) => {
+/** What each must reach, as measured when it was made: shares of the test set, and bytes of the branch. */
+const promised = [
+  { name: 'lenet-mnist', data: 'mnist', main: 0.993, branch: 0.988, exits: 0.95, mostBytes: 67_500 },
+  { name: 'lenet-mnist-small', data: 'mnist', main: 0.993, branch: 0.988, exits: 0.95, mostBytes: 20_000 },
+  { name: 'lenet-fashion', data: 'fashion-mnist', main: 0.91, branch: 0.89, exits: 0.65, mostBytes: 67_500 },
+];
+
+describe.each(promised)('$name', ({ name, data: dataName, mostBytes, ...least }) => {
   const folder = new URL(`../../../models/${name}.tierwise/`, import.meta.url);
   const file = (name: string) => readFile(new URL(name, folder));
 
@@ -53,16 +57,16 @@ describe.each([
     expect(Buffer.from(compiled).equals(branch)).toBe(true);
     expect(manifest.branch.artifact.bytes).toBeLessThanOrEqual(mostBytes);
     const { mainAccuracy, branchAccuracy, compositeAccuracy, exitRate } = manifest.measured!;
-    expect(mainAccuracy).toBeGreaterThanOrEqual(0.993);
-    expect(branchAccuracy).toBeGreaterThanOrEqual(0.988);
+    expect(mainAccuracy).toBeGreaterThanOrEqual(least.main);
+    expect(branchAccuracy).toBeGreaterThanOrEqual(least.branch);
     expect(compositeAccuracy).toBeGreaterThanOrEqual(mainAccuracy - 0.0015);
-    expect(exitRate).toBeGreaterThanOrEqual(0.95);
+    expect(exitRate).toBeGreaterThanOrEqual(least.exits);
   });
 
-  describe.skipIf(!process.env['TIERWISE_DATA'])('on the MNIST test set', () => {
+  describe.skipIf(!process.env['TIERWISE_DATA'])('on the test set', () => {
     let data: Dataset;
     beforeAll(async () => {
-      data = (await loadDataset('mnist')).test;
+      data = (await loadDataset(dataName)).test;
     });
 
     test("the reference's integer sums equal the graph's bit for bit", async () => {

@@ -1,8 +1,8 @@
 import type { KernelTable } from './kernels.ts';
 
-/** Bytes of a module that scripts/build-wasm.js wrote as base64. */
-export function moduleBytes(base64: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+/** Bytes of a module that scripts/build-wasm.js wrote in hexadecimal. */
+export function moduleBytes(hex: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(hex.match(/../g)!, (digits) => Number.parseInt(digits, 16));
 }
 
 const pageBytes = 65536;
