@@ -3,14 +3,15 @@ import { Arrange, Lay, Spread } from './descriptors';
 
 /** float32 values from one layout to another: planes, or channels side by side. */
 export function arrange(d: Arrange): void {
+  const sourcePixel = d.sourcePixel, destPixel = d.destPixel;
   for (let channel: usize = 0; channel < d.channels; channel++) {
     for (let y = 0; y < d.height; y++) {
       let from = d.source + channel * d.sourceChannel + <usize>y * d.sourceRow;
       let to = d.dest + channel * d.destChannel + <usize>y * d.destRow;
-      for (let x = 0; x < d.width; x++) {
+      for (let x = d.width; x > 0; x--) {
         store<f32>(to, load<f32>(from));
-        from += d.sourcePixel;
-        to += d.destPixel;
+        from += sourcePixel;
+        to += destPixel;
       }
     }
   }
@@ -18,13 +19,15 @@ export function arrange(d: Arrange): void {
 
 /** Bits to planes of +1 and -1. */
 export function spread(d: Spread): void {
+  const sourcePixel = d.sourcePixel;
   let to = d.dest;
   for (let channel: usize = 0; channel < d.channels; channel++) {
+    const mask = 1 << (<i32>channel & 7);
     for (let y = 0; y < d.height; y++) {
       let from = d.source + <usize>y * d.sourceRow + (channel >> 3);
-      for (let x = 0; x < d.width; x++) {
-        store<f32>(to, load<u8>(from) & (1 << (<u8>channel & 7)) ? 1 : -1);
-        from += d.sourcePixel;
+      for (let x = d.width; x > 0; x--) {
+        store<f32>(to, <i32>load<u8>(from) & mask ? 1 : -1);
+        from += sourcePixel;
         to += 4;
       }
     }

@@ -23,7 +23,7 @@ export function pool(d: Pool): void {
         for (let v = top; v < bottom; v++) {
           let at = row;
           for (let u = left; u < right; u++) {
-            if (!d.inverts) best = f32x4.max(best, v128.load(at));
+            if (!d.inverts) best = f32x4.pmax(best, v128.load(at));
             else any |= eight ? load<u64>(at) : <u64>load<u8>(at);
             at += d.sourcePixel;
           }

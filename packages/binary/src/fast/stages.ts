@@ -168,7 +168,7 @@ function planBlend(planner: Planner, stage: StageOf<'blend'>, tensors: Tensors):
   const bits = binarize && planner.write(binarize.output);
   const { c, h, w } = from.info.shape;
   const padded = (ref: TensorRef) => {
-    const values = new Float32Array(roundUp(c, 4));
+    const values = new Float32Array(roundUp(c, 8));
     values.set(dataOf<Float32Array>(tensors, ref));
     return planner.array(values);
   };

@@ -60,7 +60,7 @@ export const descriptors = {
   /**
    * y = x * scale + bias, max(y, 0) where `relu`, y + other; stored at `dest`, and its bits at `bits`: bit = turned y
    * >= threshold, where `signs` has the sign bits to turn. An address of 0 leaves a part out. Arrays are filled up to
-   * 4 channels: `scale`, `bias` and `signs` with 0, `thresholds` with NaN.
+   * 8 channels: `scale`, `bias` and `signs` with 0, `thresholds` with NaN.
    */
   blend: [
     'width',

@@ -46,14 +46,14 @@ export interface RealThresholds {
 
 /**
  * Thresholds of real values, or of sums that are held as float32: `most` is then the greatest sum, and thresholds
- * beyond it, which float32 might round to it, become infinite. Filled up to 4 channels with NaN, which gives bit 0.
+ * beyond it, which float32 might round to it, become infinite. Filled up to 8 channels with NaN, which gives bit 0.
  */
 export function realThresholds(
   limits: ArrayLike<number>,
   flip: Uint8Array | undefined,
   most = Infinity,
 ): RealThresholds {
-  const lanes = roundUp(limits.length, 4);
+  const lanes = roundUp(limits.length, 8);
   const thresholds = new Float32Array(lanes).fill(Number.NaN);
   const signs = new Uint32Array(lanes);
   for (let k = 0; k < limits.length; k++) {
