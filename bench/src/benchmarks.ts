@@ -1,4 +1,5 @@
 import { benchBranch, branchCases } from './branch.ts';
+import { cancelled } from './browser.ts';
 import { benchFirstAnswer, firstAnswerCases } from './first-answer.ts';
 import { benchKernels } from './kernels.ts';
 import { layerCases } from './layers.ts';
@@ -14,22 +15,33 @@ interface Benchmark {
 
 const names = (cases: readonly { readonly name: string }[]) => cases.map(({ name }) => name);
 
+/** `run`, which fails with CANCELLED when it was cancelled, whatever that broke. */
+function cancellable(run: Benchmark['run']): Benchmark['run'] {
+  return async (options) => {
+    try {
+      return await run(options);
+    } catch (error) {
+      throw options.signal.aborted ? cancelled(options.signal) : error;
+    }
+  };
+}
+
 /** Every benchmark by name. */
 export const benchmarks = {
   kernels: {
     summary: 'single layers of the device engine, against the machine and two runtimes',
     cases: names(layerCases),
-    run: benchKernels,
+    run: cancellable(benchKernels),
   },
   branch: {
     summary: 'whole branches, against the whole network in onnxruntime-web',
     cases: names(branchCases),
-    run: benchBranch,
+    run: cancellable(benchBranch),
   },
   'first-answer': {
     summary: 'from a cold cache to the first answer, over a slow link with a slow CPU',
     cases: names(firstAnswerCases),
-    run: benchFirstAnswer,
+    run: cancellable(benchFirstAnswer),
   },
 } as const satisfies Record<string, Benchmark>;
 

@@ -61,7 +61,11 @@ export interface FreshPage extends AsyncDisposable {
 export async function openPage(browser: Browser): Promise<FreshPage> {
   const context = await browser.newContext();
   const page = await context.newPage();
-  return { page, [Symbol.asyncDispose]: () => context.close() };
+  return {
+    page,
+    // When the browser is gone, so is the context.
+    [Symbol.asyncDispose]: () => context.close().catch(() => {}),
+  };
 }
 
 /**

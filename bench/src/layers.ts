@@ -36,8 +36,8 @@ export function macsOf({ kind, inputs, outputs, side }: LayerCase): number {
 }
 
 /** How often one call of the bound goes round, and the multiply-accumulates of that: see assembly/bound.ts. */
-export const boundRounds = 20_000;
-export const boundMacs = boundRounds * 10 * 128;
+export const boundRounds = 25_000;
+export const boundMacs = boundRounds * 8 * 128;
 
 const window = { kernelH: 3, kernelW: 3, strideH: 1, strideW: 1, padH: 1, padW: 1 };
 
