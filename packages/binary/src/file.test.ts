@@ -305,4 +305,6 @@ test('the summary counts work, weights as stored and values as held', () => {
   expect(summary.weightBytes).toBe(54 + 12 + 12 + 12 + 17 + 10 + 5 + 40 + 14 + 14 + 112 + 8);
   expect(summary.ops[2]).toMatchObject({ kind: 'binarize', value: 'bits', activationBytes: 14 });
   expect(summary.activationBytes).toBe(4 * (36 + 108 + 108) + 14 + 4 * (180 + 45) + 6 + 4 * (7 + 7 + 4));
+  const { bytes, weightBytes, arenaBytes } = summary.memory;
+  expect(bytes).toBeGreaterThan(weightBytes + arenaBytes);
 });

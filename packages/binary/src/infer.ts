@@ -82,6 +82,10 @@ export function inferOp(op: Op, inputs: readonly ValueInfo[], fail: Fail): { inf
       const binary = op.kind === 'convBinary';
       expectKind(binary ? 'bits' : 'real');
       const shape = windowed(input.shape, op.window, op.channels, fail);
+      const { c, h, w } = input.shape;
+      if (c * (h + 2 * op.window.padH) * (w + 2 * op.window.padW) > maxElements) {
+        throw fail(`pads ${showShape(input.shape)} to more than ${maxElements} elements`);
+      }
       return sum(binary ? 'sums' : 'real', shape, input.shape.c * op.window.kernelH * op.window.kernelW);
     }
     case 'denseReal':

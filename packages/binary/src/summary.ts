@@ -1,5 +1,7 @@
 import { bitBytes } from './bits.ts';
+import { planProgram } from './fast/plan.ts';
 import { sizeOf } from './infer.ts';
+import { simdLayout } from './kernels/layout.ts';
 import type { LoadedProgram, Op, Shape, StoredTensor, ValueInfo } from './program.ts';
 
 /** What a program consists of and costs per sample, for people and for cost models. */
@@ -23,6 +25,8 @@ export interface ProgramSummary {
   readonly realMacs: number;
   /** Bytes of all values together when each has its own memory, bits packed. */
   readonly activationBytes: number;
+  /** What the SIMD kernels take to run it: memory in all, and in it weights as they want them, and activations. */
+  readonly memory: { readonly bytes: number; readonly weightBytes: number; readonly arenaBytes: number };
 }
 
 export function programSummary(loaded: LoadedProgram): ProgramSummary {
@@ -39,6 +43,7 @@ export function programSummary(loaded: LoadedProgram): ProgramSummary {
       macs: macs[index]!,
     };
   });
+  const { bytes, weightBytes, arenaBytes } = planProgram(loaded, simdLayout);
   const macsOf = (...kinds: readonly Op['kind'][]) =>
     ops.reduce((sum, op) => sum + (kinds.includes(op.kind) ? op.macs : 0), 0);
   return {
@@ -46,10 +51,11 @@ export function programSummary(loaded: LoadedProgram): ProgramSummary {
     ops,
     outputs: program.outputs.map(({ tensor, dims }) => ({ tensor, dims })),
     tensors: stored,
-    weightBytes: stored.reduce((sum, { bytes }) => sum + bytes, 0),
+    weightBytes: stored.reduce((sum, tensor) => sum + tensor.bytes, 0),
     binaryMacs: macsOf('convBinary', 'denseBinary'),
     realMacs: macsOf('convReal', 'denseReal', 'affine'),
     activationBytes: values.reduce((sum, value) => sum + activationBytes(value), 0),
+    memory: { bytes, weightBytes, arenaBytes },
   };
 }
 

@@ -15,6 +15,9 @@ export const slackBytes = 64;
 /** Most products of a sum that i16 accumulators can compare with a limit. */
 export const mostTerms = 32767;
 
+/** Of SIMD kernels: single bytes, and the weights of 64 channels side by side, so that a vector has those of 16. */
+export const simdLayout: BitLayout = { unitBytes: 1, lanes: true };
+
 export function roundUp(size: number, multiple: number): number {
   return Math.ceil(size / multiple) * multiple;
 }

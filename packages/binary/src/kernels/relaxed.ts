@@ -1,6 +1,7 @@
 import { engineRelaxed } from '../generated/engine-relaxed.ts';
 import type { KernelSource, Kernels, KernelTable } from './kernels.ts';
-import { simdLayout, simdSource } from './simd.ts';
+import { simdLayout } from './layout.ts';
+import { simdSource } from './simd.ts';
 import { moduleBytes, wasmKernels } from './wasm.ts';
 
 type RelaxedTable = Pick<KernelTable, 'convTable' | 'convReal'>;

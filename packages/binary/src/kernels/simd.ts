@@ -1,9 +1,7 @@
 import { engineSimd } from '../generated/engine-simd.ts';
-import type { BitLayout, KernelSource } from './kernels.ts';
+import type { KernelSource } from './kernels.ts';
+import { simdLayout } from './layout.ts';
 import { moduleBytes, wasmKernels, wasmMemory } from './wasm.ts';
-
-/** Single bytes, and the weights of 64 channels side by side: a vector is a byte each of 16 channels. */
-export const simdLayout: BitLayout = { unitBytes: 1, lanes: true };
 
 export const simdBytes = moduleBytes(engineSimd);
 
