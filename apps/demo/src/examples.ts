@@ -64,7 +64,7 @@ export const examples: readonly Example[] = [
   },
   {
     name: 'something between 1 and 7',
-    strokes: [stroke([34, 29], [45, 25], [56, 15], [56, 15], [54, 40], [51, 63], [48, 87])],
+    strokes: [stroke([38, 30], [47, 26], [56, 15], [56, 15], [54, 40], [51, 63], [48, 87])],
   },
   {
     name: 'something between 0 and 6',

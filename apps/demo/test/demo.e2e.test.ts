@@ -130,18 +130,27 @@ describe('a digit drawn in the browser', () => {
     await session.send('Network.enable');
     session.on('Network.webSocketFrameSent', ({ response }) => sent.push(response.payloadData.length));
     const box = (await page.getByTestId('canvas').boundingBox())!;
-    const at = (x: number, y: number) => [box.x + box.width * x, box.y + box.height * y] as const;
-    await page.mouse.move(...at(0.3, 0.2));
+    // A frame after each move: a browser that is busy would leave some out, and the drawing its corners.
+    const moveTo = async (x: number, y: number) => {
+      await page.mouse.move(box.x + box.width * x, box.y + box.height * y);
+      await page.evaluate(() => new Promise(requestAnimationFrame));
+    };
+    await moveTo(0.25, 0.22);
     await page.mouse.down();
     for (const [x, y] of [
-      [0.5, 0.2],
-      [0.7, 0.2],
-      [0.6, 0.5],
-      [0.45, 0.85],
-    ] as const)
-      await page.mouse.move(...at(x, y));
+      [0.4, 0.2],
+      [0.6, 0.2],
+      [0.73, 0.2],
+      [0.68, 0.32],
+      [0.62, 0.44],
+      [0.51, 0.66],
+      [0.44, 0.86],
+    ] as const) {
+      await moveTo(x, y);
+    }
     await page.mouse.up();
-    await expect.poll(() => page.getByTestId('answer').textContent()).toContain('7');
+    await expect.poll(() => page.getByTestId('tier').getAttribute('data-tier')).toBe('device');
+    expect(await page.getByTestId('answer').textContent()).toContain('7');
     expect(await page.getByTestId('tier').textContent()).toMatch(/this device/i);
     expect(await page.getByTestId('bytes-up').textContent()).toContain('Nothing left this device');
     expect(sent).toEqual([]);
@@ -248,6 +257,19 @@ describe('a digit drawn in the browser', () => {
         expect(seen).toMatchObject({ classIndex: expected, tier: place });
       }
     });
+  });
+
+  test('the examples do what they say: three are plain, three are in between', async () => {
+    const tiers: (string | null)[] = [];
+    const entropy = () => page.getByTestId('entropy').getAttribute('data-value');
+    for (const button of await page.locator('#examples button').all()) {
+      const before = await entropy();
+      await button.click();
+      await expect.poll(entropy).not.toBe(before);
+      await expect.poll(() => page.getByTestId('tier').getAttribute('data-tier')).toMatch(/device|edge/);
+      tiers.push(await page.getByTestId('tier').getAttribute('data-tier'));
+    }
+    expect(tiers).toEqual(['device', 'device', 'device', 'edge', 'edge', 'edge']);
   });
 
   test('fits a phone and a desk without scrolling sideways', async () => {
