@@ -115,6 +115,25 @@ export function specialCases(): ConformanceCase[] {
       const bits = b.binarize(0, 1e9, true);
       return [bits, b.convBinary(bits, square(3, 1, 1), 70)];
     }),
+    ...[63, 64, 455].map((channels) =>
+      make(`${9 * channels} products that are all -1`, { c: channels, h: 4, w: 5 }, (b) => {
+        b.sign = () => 1;
+        const sums = b.convBinary(b.allMinus(0), square(3, 1, 1), 70);
+        return [sums, b.binarize(sums, 9 * channels, true)];
+      }),
+    ),
+    ...[32767, 32768, 65536].flatMap((terms) => [
+      make(`${terms} products that are all -1, for one pixel`, { c: terms, h: 1, w: 1 }, (b) => {
+        b.sign = () => 1;
+        const sums = b.denseBinary(b.allMinus(0), 5);
+        return [b.binarize(sums, terms, true)];
+      }),
+      make(`${terms} products that are all -1, for three pixels`, { c: terms, h: 1, w: 3 }, (b) => {
+        b.sign = () => 1;
+        const sums = b.convBinary(b.allMinus(0), square(1, 1, 0), 35);
+        return [b.binarize(sums, terms, true)];
+      }),
+    ]),
     make('a real stem with padding', { c: 3, h: 13, w: 9 }, (b) => {
       const stem = b.affine(b.maxPool(b.convReal(0, square(7, 2, 3), 30, 100), square(3, 2, 1)), true);
       return [stem, b.binarize(stem, 1000, true)];

@@ -18,6 +18,8 @@ export function square(kernel: number, stride: number, pad: number): Window {
 }
 
 export class ProgramBuilder {
+  /** One binary weight, +1 or -1. */
+  sign: () => number;
   readonly values: ValueInfo[];
   readonly #ops: Op[] = [];
   readonly #tensors = new Map<string, Tensor>();
@@ -26,6 +28,7 @@ export class ProgramBuilder {
   constructor(shape: Shape, draw: Random) {
     this.values = [{ kind: 'real', shape }];
     this.#draw = draw;
+    this.sign = () => (draw.below(2) ? 1 : -1);
   }
 
   get ops(): readonly Op[] {
@@ -50,7 +53,7 @@ export class ProgramBuilder {
   }
 
   #signs(count: number): string {
-    const signs = Float32Array.from({ length: count }, () => (this.#draw.below(2) ? 1 : -1));
+    const signs = Float32Array.from({ length: count }, this.sign);
     const stream = packBits(signs);
     return this.#keep(tensor('uint8', [stream.length], stream));
   }
@@ -103,6 +106,13 @@ export class ProgramBuilder {
 
   meanPool(input: number): number {
     return this.#push({ kind: 'meanPool', input, output: this.#next });
+  }
+
+  /** Bits that are all -1, whatever the sample. */
+  allMinus(input: number): number {
+    const { c } = this.values[input]!.shape;
+    const threshold = this.#floats([c], () => Infinity);
+    return this.#push({ kind: 'binarize', input, output: this.#next, threshold });
   }
 
   /** Thresholds within and beyond [-most, most], whole for sums; every third is turned round when `flip`. */
