@@ -1,13 +1,16 @@
 /**
- * The conformance suite in browsers. Chromium always; Firefox when TIERWISE_FIREFOX is its executable. The page
- * reports by itself, so a browser needs no driver.
+ * The conformance suite in browsers: Chromium always, Firefox when TIERWISE_FIREFOX is its executable, WebKit when
+ * TIERWISE_WEBKIT is that of its MiniBrowser and Xvfb is there. The page reports by itself, so they need no driver.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { KernelName } from '../src/kernels/kernels.ts';
 import type { ConformanceReport } from './page/conformance.ts';
 import { buildPage, type ConformanceSite, type SiteFiles, serve } from './site.ts';
 
@@ -79,25 +82,57 @@ test('a page whose content security policy forbids WebAssembly falls back to Jav
   expect(chunk(strictest.paths, 'javascript')).toBe(true);
 });
 
-// A test that is skipped counts as a failure where none may be, so it exists only where the browser does.
-const firefox = process.env['TIERWISE_FIREFOX'];
+/** Starts a browser on a page that reports by itself, and ends it when it has. */
+async function inBrowser(command: string, args: readonly string[], env = {}): Promise<ConformanceReport> {
+  const report = site.report();
+  const child = spawn(command, args, { stdio: 'ignore', env: { ...process.env, ...env } });
+  const ended = new Promise<never>((_, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`${command} ended with ${code}`)));
+  });
+  try {
+    return await Promise.race([report, ended]);
+  } finally {
+    child.kill();
+    await ended.catch(() => undefined);
+  }
+}
+
+// A test that is skipped counts as a failure where none may be, so these exist only where the browsers do.
+const { TIERWISE_FIREFOX: firefox, TIERWISE_WEBKIT: webkit } = process.env;
+
 if (firefox) {
   test('Firefox: every implementation', async () => {
     const profile = await mkdtemp(join(tmpdir(), 'tierwise-firefox-'));
-    const report = site.report();
-    const child = spawn(firefox, ['--headless', '--no-remote', '--profile', profile, site.url(everything)], {
-      stdio: 'ignore',
-    });
     try {
-      const { ran, missing, failures } = await report;
+      const args = ['--headless', '--no-remote', '--profile', profile, site.url(everything)];
+      const { ran, missing, failures } = await inBrowser(firefox, args);
       expect(failures).toEqual([]);
       expect(missing).toEqual([]);
       expect(ran).toEqual(['simd', 'relaxed', 'scalar', 'javascript']);
     } finally {
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      child.kill();
-      await ended;
       await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+    }
+  }, 300_000);
+}
+
+if (webkit) {
+  test('WebKit: every implementation that it has', async () => {
+    // It needs a display, and says on the third descriptor which.
+    const server = spawn('Xvfb', ['-displayfd', '3'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+    try {
+      const [display] = await once(server.stdio[3] as Readable, 'data');
+      const env = { DISPLAY: `:${String(display).trim()}`, WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1' };
+      const { ran, missing, failures } = await inBrowser(webkit, [site.url(everything)], env);
+      expect(failures).toEqual([]);
+      expect(['simd', 'scalar', 'javascript'].filter((name) => !ran.includes(name as KernelName))).toEqual(
+        [],
+      );
+      // Relaxed SIMD has to be enabled by hand in WebKit so far.
+      expect(missing.filter((what) => !what.startsWith('relaxed'))).toEqual([]);
+    } finally {
+      server.kill();
+      await once(server, 'exit');
     }
   }, 300_000);
 }
