@@ -146,7 +146,6 @@ export class Lay {
   planar: i32;
   pixelBytes: i32;
   dest: usize;
-  destOutput: usize;
   pitch: usize;
   split: i32;
 }

@@ -60,7 +60,7 @@ function put(d: Lay, lane: usize, index: i32, byte: i32): void {
 export function lay(d: Lay): void {
   const pixels = d.pixels, channels = d.channels;
   for (let output = 0; output < d.outputs; output++) {
-    const lane = d.dest + <usize>output * d.destOutput;
+    const lane = d.dest + <usize>output;
     const stream = d.shift + output * pixels * channels;
     for (let byte = 0; byte < d.pixelBytes; byte++) {
       const channel = byte << 3;

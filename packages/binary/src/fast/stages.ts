@@ -93,9 +93,9 @@ function planBinary(planner: Planner, stage: StageOf<'binary'>, tensors: Tensors
   const inverts = planner.array(limits?.inverts ?? nothing);
   const none = pool ? planner.array(nothing) : inverts;
   // For every byte of a window the table kernel notes two half bytes of two bytes each, and makes notes of up to 15
-  // bytes past the end; the popcount kernel copies a window to have it in one piece.
+  // bytes past the end; the popcount kernel makes a vector of every byte, and up to 7 more.
   const windowBytes = rows * columns * from.pixel;
-  const scratch = planner.block(weights.order === 'table' ? 4 * (windowBytes + 16) : windowBytes);
+  const scratch = planner.block(weights.order === 'table' ? 4 * (windowBytes + 16) : 16 * (windowBytes + 7));
   planner.run(weights.order === 'popcount' ? 'convPopcount' : 'convTable', 'convBinary', () => ({
     source: cover.source(),
     stepX,

@@ -124,22 +124,10 @@ export const descriptors = {
   /** Bits to planes of +1 and -1, float32. */
   spread: ['width', 'height', 'channels', 'source', 'sourcePixel', 'sourceRow', 'dest'],
   /**
-   * The binary weights of `outputs` output channels, from a bit stream at `source` that begins `shift` bits into its
+   * The binary weights of `outputs` output channels side by side, from a bit stream at `source` that begins `shift` bits into its
    * first byte, to their places: see weights.ts. Reads one byte past the end of the stream.
    */
-  lay: [
-    'source',
-    'shift',
-    'outputs',
-    'pixels',
-    'channels',
-    'planar',
-    'pixelBytes',
-    'dest',
-    'destOutput',
-    'pitch',
-    'split',
-  ],
+  lay: ['source', 'shift', 'outputs', 'pixels', 'channels', 'planar', 'pixelBytes', 'dest', 'pitch', 'split'],
 } as const;
 
 export type DescriptorName = keyof typeof descriptors;

@@ -275,25 +275,23 @@ function spread({ bytes, words, floats }: Memory): Kernel {
   };
 }
 
-/** Rows only: `pitch` is 1 and nothing is split. */
+/** Rows only: one output at a time. */
 function lay({ bytes, words }: Memory): Kernel {
   const at = fieldsOf('lay');
   return (descriptor) => {
     const d = descriptor >> 2;
     const source = words[d + at.source]!;
+    const shift = words[d + at.shift]!;
     const pixels = words[d + at.pixels]!;
     const channels = words[d + at.channels]!;
     const planar = words[d + at.planar]!;
     const pixelBytes = words[d + at.pixelBytes]!;
-    for (let output = 0; output < words[d + at.outputs]!; output++) {
-      const dest = words[d + at.dest]! + output * words[d + at.destOutput]!;
-      const stream = words[d + at.shift]! + output * pixels * channels;
-      for (let pixel = 0; pixel < pixels; pixel++) {
-        for (let channel = 0; channel < channels; channel++) {
-          const bit = stream + (planar ? channel * pixels + pixel : pixel * channels + channel);
-          if ((bytes[source + (bit >> 3)]! >> (bit & 7)) & 1) {
-            bytes[dest + pixel * pixelBytes + (channel >> 3)]! |= 1 << (channel & 7);
-          }
+    const dest = words[d + at.dest]!;
+    for (let pixel = 0; pixel < pixels; pixel++) {
+      for (let channel = 0; channel < channels; channel++) {
+        const bit = shift + (planar ? channel * pixels + pixel : pixel * channels + channel);
+        if ((bytes[source + (bit >> 3)]! >> (bit & 7)) & 1) {
+          bytes[dest + pixel * pixelBytes + (channel >> 3)]! |= 1 << (channel & 7);
         }
       }
     }

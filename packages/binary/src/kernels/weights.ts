@@ -3,7 +3,8 @@
  * window, each pixel's channels filled up with zeros to whole units, as activations are; zeros never differ.
  *   table     [block][half bytes, three at a time][channel of block], each half byte in a byte of its own; a block
  *             has 64 channels, or 32 when no more remain (assembly/conv-table.ts)
- *   popcount  [block][byte][channel of block], a block has 64 channels (assembly/conv-popcount.ts)
+ *   popcount  [block of 16 channels][byte][channel of block], bytes filled up to eights, every second one as its
+ *             difference from the one before (assembly/conv-popcount.ts)
  *   rows      [channel][byte], for kernels that work on words
  */
 import { descriptorBytes, writeDescriptor } from './descriptors.ts';
@@ -24,35 +25,32 @@ export interface BinaryWeights {
   readonly stream: Uint8Array;
 }
 
-/** Half bytes of a row in the order `table`, filled up to threes. */
-function tableSteps({ pixels, pixelBytes }: BinaryWeights): number {
-  return roundUp(2 * pixels * pixelBytes, 3);
+/** Bytes that a row takes: in the order `table` half bytes, three at a time, in `popcount` eight bytes at a time. */
+function rowBytes({ order, pixels, pixelBytes }: BinaryWeights): number {
+  const bytes = pixels * pixelBytes;
+  if (order === 'rows') return bytes;
+  return order === 'table' ? roundUp(2 * bytes, 3) : roundUp(bytes, 8);
 }
 
-/** Channels of the block that begins with channel `first`. */
-function blockLanes({ order, outputs }: BinaryWeights, first: number): number {
-  return order === 'table' && outputs - first <= 32 ? 32 : 64;
+/** Channels of the block that has channel `k`. */
+function blockLanes({ order, outputs }: BinaryWeights, k: number): number {
+  if (order !== 'table') return order === 'popcount' ? 16 : 1;
+  return outputs - Math.floor(k / 64) * 64 <= 32 ? 32 : 64;
 }
 
 /** Bytes that binary weights take in memory. */
 export function binaryWeightBytes(weights: BinaryWeights): number {
-  const { order, outputs, pixels, pixelBytes } = weights;
-  if (order === 'rows') return outputs * pixels * pixelBytes;
-  const steps = order === 'table' ? tableSteps(weights) : pixels * pixelBytes;
-  const whole = Math.floor(outputs / 64) * 64;
-  return steps * (whole + (outputs > whole ? blockLanes(weights, whole) : 0));
+  const last = weights.outputs - 1;
+  return rowBytes(weights) * roundUp(weights.outputs, blockLanes(weights, last));
 }
 
-/** Rows that are brought to their places at once. */
-const rowsAtOnce = 64;
-
-/** Bytes of scratch memory that `layBinaryWeights` needs: a record and a part of the stream. */
-export function binaryLayBytes({ outputs, pixels, channels }: BinaryWeights): number {
-  const bits = Math.min(outputs, rowsAtOnce) * pixels * channels;
+/** Bytes of scratch memory that `layBinaryWeights` needs: a record and the stream of a block. */
+export function binaryLayBytes(weights: BinaryWeights): number {
+  const bits = Math.min(weights.outputs, blockLanes(weights, 0)) * weights.pixels * weights.channels;
   return descriptorBytes('lay') + Math.ceil(bits / 8) + 1 + slackBytes;
 }
 
-/** Brings the weights to `dest`, where memory is 0. `scratch` is a multiple of 4. */
+/** Brings the weights to `dest`, block by block; memory there is 0. `scratch` is a multiple of 4. */
 export function layBinaryWeights(
   weights: BinaryWeights,
   { memory, table }: Kernels,
@@ -64,9 +62,9 @@ export function layBinaryWeights(
   const bytes = new Uint8Array(memory.buffer);
   const source = scratch + descriptorBytes('lay');
   const rowBits = pixels * channels;
-  const rowBytes = order === 'table' ? tableSteps(weights) : pixels * pixelBytes;
-  for (let first = 0; first < outputs; first += rowsAtOnce) {
-    const rows = Math.min(rowsAtOnce, outputs - first);
+  for (let first = 0; first < outputs; ) {
+    const lanes = blockLanes(weights, first);
+    const rows = Math.min(lanes, outputs - first);
     const bit = first * rowBits;
     bytes.set(stream.subarray(bit >> 3, Math.ceil((bit + rows * rowBits) / 8)), source);
     writeDescriptor(words, scratch, 'lay', {
@@ -77,12 +75,21 @@ export function layBinaryWeights(
       channels,
       planar: Number(planar),
       pixelBytes,
-      dest: dest + first * rowBytes,
-      destOutput: order === 'rows' ? rowBytes : 1,
-      pitch: order === 'rows' ? 1 : blockLanes(weights, first),
+      dest: dest + first * rowBytes(weights),
+      pitch: lanes,
       split: Number(order === 'table'),
     });
     table.lay(scratch);
+    first += lanes;
+  }
+  if (order === 'popcount')
+    takeDifferences(words.subarray(dest / 4, (dest + binaryWeightBytes(weights)) / 4));
+}
+
+/** Replaces every second vector of 16 bytes, four words, by its difference from the one before. */
+function takeDifferences(words: Int32Array): void {
+  for (let pair = 0; pair < words.length; pair += 8) {
+    for (let i = pair; i < pair + 4; i++) words[i + 4]! ^= words[i]!;
   }
 }
 
