@@ -94,6 +94,27 @@ test('where on the sheet it was drawn does not matter', () => {
   );
 });
 
+/** Mean index of the ink along one axis. */
+function centre(picture: Uint8Array, axis: 'x' | 'y'): number {
+  let [mass, moment] = [0, 0];
+  for (const [i, grey] of picture.entries()) {
+    mass += grey;
+    moment += grey * (axis === 'x' ? i % pictureSide : Math.floor(i / pictureSide));
+  }
+  return moment / mass;
+}
+
+/** Largest difference of greys when `b` is moved by (dx, dy); background comes in from outside. */
+function difference(a: Uint8Array, b: Uint8Array, dx: number, dy: number): number {
+  return Math.max(
+    ...a.map((grey, i) => {
+      const [x, y] = [(i % pictureSide) - dx, Math.floor(i / pictureSide) - dy];
+      const inside = x >= 0 && x < pictureSide && y >= 0 && y < pictureSide;
+      return Math.abs(grey - (inside ? b[y * pictureSide + x]! : 0));
+    }),
+  );
+}
+
 test('how large it was drawn does not matter', () => {
   fc.assert(
     fc.property(shape, fc.integer({ min: 2, max: 4 }), (rectangles, factor) => {
@@ -105,8 +126,12 @@ test('how large it was drawn does not matter', () => {
       }));
       const small = normalizeDrawing(draw(80, ...rectangles), 80, 80)!;
       const large = normalizeDrawing(draw(80 * factor, ...larger), 80 * factor, 80 * factor)!;
-      // The same means of the same squares: only the rounding of sums in another order may differ.
-      expect(Math.max(...small.map((grey, i) => Math.abs(grey - large[i]!)))).toBeLessThanOrEqual(1);
+      // The same means of the same squares: only the rounding of sums in another order may differ. A centre half
+      // way between two pixels can fall to either by that, and then the whole drawing lies one pixel further.
+      const shifts = (axis: 'x' | 'y') =>
+        Math.abs(Math.abs(centre(small, axis) - 14) - 0.5) < 0.02 ? [0, 1, -1] : [0];
+      const furthest = shifts('x').flatMap((dx) => shifts('y').map((dy) => difference(small, large, dx, dy)));
+      expect(Math.min(...furthest)).toBeLessThanOrEqual(1);
     }),
   );
 });
