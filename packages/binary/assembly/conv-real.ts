@@ -13,6 +13,7 @@ function madd(a: v128, b: v128, c: v128): v128 {
   return f32x4.add(f32x4.mul(a, b), c);
 }
 
+/** The elements of four windows, each in all lanes of a vector, the same element of the four side by side. */
 function gather(d: ConvReal, a: usize, b: usize, c: usize, e: usize): void {
   let to = d.scratch;
   for (let y = 0; y < d.rows; y++) {
@@ -20,11 +21,11 @@ function gather(d: ConvReal, a: usize, b: usize, c: usize, e: usize): void {
       const from = <usize>y * d.rowPitch + <usize>x * d.runPitch;
       const end = from + d.runBytes;
       for (let i = from; i < end; i += 4) {
-        store<f32>(to, load<f32>(a + i));
-        store<f32>(to, load<f32>(b + i), 4);
-        store<f32>(to, load<f32>(c + i), 8);
-        store<f32>(to, load<f32>(e + i), 12);
-        to += 16;
+        v128.store(to, v128.load_splat<f32>(a + i));
+        v128.store(to, v128.load_splat<f32>(b + i), 16);
+        v128.store(to, v128.load_splat<f32>(c + i), 32);
+        v128.store(to, v128.load_splat<f32>(e + i), 48);
+        to += 64;
       }
     }
   }
@@ -47,19 +48,19 @@ function four(d: ConvReal, p0: usize, p1: usize, p2: usize, p3: usize): void {
     const end = w + (<usize>elements << 5);
     do {
       const w0 = v128.load(w), w1 = v128.load(w, 16);
-      let x = v128.load_splat<f32>(q);
+      let x = v128.load(q);
       a0 = madd(x, w0, a0);
       a1 = madd(x, w1, a1);
-      x = v128.load_splat<f32>(q, 4);
+      x = v128.load(q, 16);
       a2 = madd(x, w0, a2);
       a3 = madd(x, w1, a3);
-      x = v128.load_splat<f32>(q, 8);
+      x = v128.load(q, 32);
       a4 = madd(x, w0, a4);
       a5 = madd(x, w1, a5);
-      x = v128.load_splat<f32>(q, 12);
+      x = v128.load(q, 48);
       a6 = madd(x, w0, a6);
       a7 = madd(x, w1, a7);
-      q += 16;
+      q += 64;
       w += 32;
     } while (w != end);
     const both = d.channels - channel > 4;
@@ -73,35 +74,36 @@ function four(d: ConvReal, p0: usize, p1: usize, p2: usize, p3: usize): void {
 
 /** One pixel: four sums a channel, of every fourth element each, so that one addition need not wait for another. */
 function one(d: ConvReal): void {
-  const elements = d.rows * d.runs * <i32>(d.runBytes >> 2);
   let w = d.weights, offset: usize = 0;
   for (let channel = 0; channel < d.channels; channel += 8) {
     let a0 = v128.load(d.starts + offset), a1 = v128.load(d.starts + offset, 16);
     let a2 = zero(), a3 = a2, a4 = a2, a5 = a2, a6 = a2, a7 = a2;
-    let q = d.scratch;
-    let left = elements;
-    for (; left >= 4; left -= 4) {
-      let x = v128.load_splat<f32>(q);
-      a0 = madd(x, v128.load(w), a0);
-      a1 = madd(x, v128.load(w, 16), a1);
-      x = v128.load_splat<f32>(q, 16);
-      a2 = madd(x, v128.load(w, 32), a2);
-      a3 = madd(x, v128.load(w, 48), a3);
-      x = v128.load_splat<f32>(q, 32);
-      a4 = madd(x, v128.load(w, 64), a4);
-      a5 = madd(x, v128.load(w, 80), a5);
-      x = v128.load_splat<f32>(q, 48);
-      a6 = madd(x, v128.load(w, 96), a6);
-      a7 = madd(x, v128.load(w, 112), a7);
-      q += 64;
-      w += 128;
-    }
-    for (; left > 0; left--) {
-      const x = v128.load_splat<f32>(q);
-      a2 = madd(x, v128.load(w), a2);
-      a3 = madd(x, v128.load(w, 16), a3);
-      q += 16;
-      w += 32;
+    for (let y = 0; y < d.rows; y++) {
+      for (let x = 0; x < d.runs; x++) {
+        let q = d.source + <usize>y * d.rowPitch + <usize>x * d.runPitch;
+        const end = q + d.runBytes;
+        for (; q + 16 <= end; q += 16) {
+          let x = v128.load_splat<f32>(q);
+          a0 = madd(x, v128.load(w), a0);
+          a1 = madd(x, v128.load(w, 16), a1);
+          x = v128.load_splat<f32>(q, 4);
+          a2 = madd(x, v128.load(w, 32), a2);
+          a3 = madd(x, v128.load(w, 48), a3);
+          x = v128.load_splat<f32>(q, 8);
+          a4 = madd(x, v128.load(w, 64), a4);
+          a5 = madd(x, v128.load(w, 80), a5);
+          x = v128.load_splat<f32>(q, 12);
+          a6 = madd(x, v128.load(w, 96), a6);
+          a7 = madd(x, v128.load(w, 112), a7);
+          w += 128;
+        }
+        for (; q < end; q += 4) {
+          const x = v128.load_splat<f32>(q);
+          a2 = madd(x, v128.load(w), a2);
+          a3 = madd(x, v128.load(w, 16), a3);
+          w += 32;
+        }
+      }
     }
     put(
       d.dest + offset,
@@ -116,7 +118,6 @@ function one(d: ConvReal): void {
 export function convReal(d: ConvReal): void {
   const pixels = d.width * d.height;
   if (pixels == 1) {
-    gather(d, d.source, d.source, d.source, d.source);
     one(d);
     return;
   }

@@ -138,7 +138,8 @@ function planReal(planner: Planner, { op }: StageOf<'real'>, tensors: Tensors): 
   const starts = planner.array(bias);
   // Pixels without a gap between them make one run of a row.
   const whole = from.pixel === 4 * c;
-  const scratch = planner.block(4 * 4 * rows * columns * c);
+  // A vector for every element of four windows, when there is more than one.
+  const scratch = planner.block(shape.h * shape.w === 1 ? 0 : 4 * 16 * rows * columns * c);
   planner.run('convReal', 'convReal', () => ({
     source: cover.source(),
     stepX,
