@@ -61,13 +61,13 @@ test('a small file cannot ask for more than 1 GiB', () => {
         input: { tensor: 'x', shape: { c: 1, h: 2 ** 12, w: 2 ** 11 } },
         ops: [
           { kind: 'binarize', input: 0, output: 1, threshold: 't' },
-          { kind: 'denseBinary', input: 1, output: 2, weights: 'w', channels: 65 },
+          { kind: 'denseBinary', input: 1, output: 2, weights: 'w', channels: 120 },
         ],
-        outputs: [{ tensor: 'y', value: 2, dims: [1, 65] }],
+        outputs: [{ tensor: 'y', value: 2, dims: [1, 120] }],
       },
       new Map<string, Tensor>([
         ['t', tensor('float32', [1], new Float32Array(1))],
-        ['w', tensor('uint8', [(65 * inputs) / 8], new Uint8Array((65 * inputs) / 8))],
+        ['w', tensor('uint8', [(120 * inputs) / 8], new Uint8Array((120 * inputs) / 8))],
       ]),
     ),
   );
