@@ -147,5 +147,5 @@ export class Lay {
   pixelBytes: i32;
   dest: usize;
   pitch: usize;
-  split: i32;
+  form: i32;
 }

@@ -43,13 +43,10 @@ function eight(d: Lay, at: i32): i32 {
 
 /** Byte `index` of a row of weights to where its lane has it: whole, or as two half bytes in a byte each. */
 function put(d: Lay, lane: usize, index: i32, byte: i32): void {
-  const at = lane + ((<usize>index * d.pitch) << d.split);
-  if (d.split) {
-    store<u8>(at, <u8>(byte & 15));
-    store<u8>(at + d.pitch, <u8>(byte >> 4));
-  } else {
-    store<u8>(at, <u8>byte);
-  }
+  const halves = d.form == 1;
+  const at = lane + ((<usize>index * d.pitch) << <i32>halves);
+  store<u8>(at, <u8>(halves ? byte & 15 : byte));
+  if (halves) store<u8>(at + d.pitch, <u8>(byte >> 4));
 }
 
 /**
@@ -89,5 +86,12 @@ export function lay(d: Lay): void {
         }
       }
     }
+  }
+  if (d.form != 2) return;
+  // Every second byte as its difference from the one before.
+  const end = d.dest + <usize>(pixels * d.pixelBytes) * d.pitch;
+  for (let at = d.dest; at < end; at += d.pitch << 1) {
+    const next = at + d.pitch;
+    v128.store(next, v128.xor(v128.load(at), v128.load(next)));
   }
 }

@@ -5,3 +5,4 @@ export { convReal } from './conv-real';
 export { convTable } from './conv-table';
 export { arrange, lay, spread } from './layout';
 export { mean, pool } from './pool';
+export { begin } from './tile';

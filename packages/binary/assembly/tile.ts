@@ -1,13 +1,24 @@
 // What the kernels of binary convolutions share: walking over output pixels, i16 accumulators, and the epilogue.
 import { ConvBinary } from './descriptors';
 
-// Fixed addresses, as in src/kernels/layout.ts.
+// Fixed addresses, at the beginning of every memory; src/kernels/layout.ts says where they end.
 /** 16 bytes of 0x0f. */
 export const lowNibbles: usize = 16;
 /** 256 tables of 16 bytes: see conv-table.ts. */
 export const pairTable: usize = 32;
 /** Mismatches so far of two pixels and 64 output channels: 2 x 64 i16. */
 export const accumulators: usize = 4128;
+
+/** Writes what kernels take for granted; called once for a memory. */
+export function begin(): void {
+  v128.store(lowNibbles, i8x16.splat(15));
+  for (let pair = 0; pair < 256; pair++) {
+    for (let i = 0; i < 16; i++) {
+      const mismatches = popcnt(i ^ (pair & 15)) + 16 * popcnt(i ^ (pair >> 4));
+      store<u8>(pairTable + <usize>(16 * pair + i), <u8>mismatches);
+    }
+  }
+}
 
 // @ts-ignore: decorator
 @inline

@@ -81,13 +81,12 @@ test.each<[string, Tensor | undefined]>([
   await expect(run(['y'], inputs)).rejects.toMatchObject({ code: 'TENSOR_INVALID' });
 });
 
-test('a section that the program does not fit, and damaged bytes, are refused at load', async () => {
+test('a section that the program does not fit, and bytes that are no program, are refused at load', async () => {
   const load = (bytes: Uint8Array, wanted: Section) => binaryEngine().load(bytes, wanted);
   await expect(load(artifact(), section(['z']))).rejects.toMatchObject({ code: 'PLAN_INVALID' });
   await expect(load(artifact(), section(['y'], 'z'))).rejects.toMatchObject({ code: 'PLAN_INVALID' });
-  const damaged = artifact();
-  damaged[damaged.length - 1]! ^= 1;
-  await expect(load(damaged, section(['y']))).rejects.toMatchObject({ code: 'PROGRAM_CORRUPT' });
+  const truncated = artifact().subarray(0, -1);
+  await expect(load(truncated, section(['y']))).rejects.toMatchObject({ code: 'SAFETENSORS_CORRUPT' });
 });
 
 test('a cancelled run and a disposed section say so', async () => {

@@ -29,7 +29,8 @@ export function binaryEngine({ kernels }: BinaryEngineOptions = {}): Engine {
     name: 'binary',
     async load(artifact, section) {
       // A program may share memory with the bytes it is read from, and an artifact is not ours to keep.
-      const loaded = readProgram(new Uint8Array(artifact), `artifact of section "${section.id}"`);
+      const where = `artifact of section "${section.id}"`;
+      const loaded = readProgram(new Uint8Array(artifact), where, { verified: true });
       return loadSection(loaded, section, await source, kernels === undefined);
     },
   };

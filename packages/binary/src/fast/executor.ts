@@ -1,7 +1,6 @@
 import { TierwiseError } from '@tierwise/core';
 import { writeDescriptor } from '../kernels/descriptors.ts';
 import type { KernelSource, Kernels, KernelTable } from '../kernels/kernels.ts';
-import { writeReserved } from '../kernels/layout.ts';
 import { layBinaryWeights, layRealWeights } from '../kernels/weights.ts';
 import type { LoadedProgram, ProgramOutput } from '../program.ts';
 import { planProgram } from './plan.ts';
@@ -39,7 +38,6 @@ export async function prepare(
   const { buffer } = kernels.memory;
   const bytes = new Uint8Array(buffer);
   const words = new Int32Array(buffer);
-  writeReserved(bytes);
   for (const { address, content } of plan.constants) {
     if (content.kind === 'binary') layBinaryWeights(content.weights, kernels, address, plan.layAddress);
     else if (content.kind === 'real') layRealWeights(content.weights, kernels, address, plan.layAddress);

@@ -125,9 +125,9 @@ export const descriptors = {
   spread: ['width', 'height', 'channels', 'source', 'sourcePixel', 'sourceRow', 'dest'],
   /**
    * The binary weights of `outputs` output channels side by side, from a bit stream at `source` that begins `shift` bits into its
-   * first byte, to their places: see weights.ts. Reads one byte past the end of the stream.
+   * first byte, to their places; `form` is an index of `forms` in weights.ts. Reads one byte past the end of the stream.
    */
-  lay: ['source', 'shift', 'outputs', 'pixels', 'channels', 'planar', 'pixelBytes', 'dest', 'pitch', 'split'],
+  lay: ['source', 'shift', 'outputs', 'pixels', 'channels', 'planar', 'pixelBytes', 'dest', 'pitch', 'form'],
 } as const;
 
 export type DescriptorName = keyof typeof descriptors;

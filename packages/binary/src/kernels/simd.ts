@@ -1,5 +1,5 @@
 import { engineSimd } from '../generated/engine-simd.ts';
-import type { KernelSource } from './kernels.ts';
+import type { KernelSource, KernelTable } from './kernels.ts';
 import { simdLayout } from './layout.ts';
 import { moduleBytes, wasmKernels, wasmMemory } from './wasm.ts';
 
@@ -16,7 +16,9 @@ export async function simdSource(): Promise<KernelSource> {
     layout: simdLayout,
     async instantiate(bytes) {
       const memory = wasmMemory(bytes);
-      return { name: 'simd', layout: simdLayout, memory, table: await wasmKernels(module, memory) };
+      const { begin, ...table } = await wasmKernels<KernelTable & { begin: () => void }>(module, memory);
+      begin();
+      return { name: 'simd', layout: simdLayout, memory, table };
     },
   };
 }

@@ -11,9 +11,11 @@ import { descriptorBytes, writeDescriptor } from './descriptors.ts';
 import type { Kernels } from './kernels.ts';
 import { roundUp, slackBytes } from './layout.ts';
 
-/** The binary weights of one layer, and where they are to lie. */
+const forms = ['rows', 'table', 'popcount'] as const;
+
+/** The binary weights of one layer, and how they are to lie. */
 export interface BinaryWeights {
-  readonly order: 'table' | 'popcount' | 'rows';
+  readonly order: (typeof forms)[number];
   readonly outputs: number;
   /** Pixels of the window and channels of each. */
   readonly pixels: number;
@@ -77,19 +79,10 @@ export function layBinaryWeights(
       pixelBytes,
       dest: dest + first * rowBytes(weights),
       pitch: lanes,
-      split: Number(order === 'table'),
+      form: forms.indexOf(order),
     });
     table.lay(scratch);
     first += lanes;
-  }
-  if (order === 'popcount')
-    takeDifferences(words.subarray(dest / 4, (dest + binaryWeightBytes(weights)) / 4));
-}
-
-/** Replaces every second vector of 16 bytes, four words, by its difference from the one before. */
-function takeDifferences(words: Int32Array): void {
-  for (let pair = 0; pair < words.length; pair += 8) {
-    for (let i = pair; i < pair + 4; i++) words[i + 4]! ^= words[i]!;
   }
 }
 
