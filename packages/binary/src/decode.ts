@@ -111,8 +111,11 @@ function decode(found: Tensor, need: Need, fail: Fail): Tensor {
   const { data } = held;
   if (data instanceof Float32Array) {
     // An infinite threshold is a bit that never changes; anything else must be a number one can calculate with.
-    const good = role === 'realThreshold' ? (x: number) => !Number.isNaN(x) : Number.isFinite;
-    if (!data.every(good)) throw fail(`tensor "${name}" holds a value that is not finite`);
+    for (let i = 0; i < data.length; i++) {
+      const x = data[i]!;
+      const bad = role === 'realThreshold' ? Number.isNaN(x) : !Number.isFinite(x);
+      if (bad) throw fail(`tensor "${name}" holds a value that is not finite`);
+    }
   }
   if (role === 'flip' && !(data as Uint8Array).every((x) => x <= 1)) {
     throw fail(`tensor "${name}" holds a flag other than 0 and 1`);
@@ -126,7 +129,8 @@ function decode(found: Tensor, need: Need, fail: Fail): Tensor {
 /** int8 rows times a step each; 7 times 11 significant bits are exact in float32. */
 function scaleRows({ dims, data }: Tensor, { data: steps }: Tensor): Tensor {
   const length = data.length / steps.length;
-  const rows = Float32Array.from(data as Int8Array, (q, i) => q * Number(steps[Math.floor(i / length)]));
+  const rows = new Float32Array(data.length);
+  for (let i = 0; i < rows.length; i++) rows[i] = Number(data[i]) * Number(steps[Math.floor(i / length)]);
   return tensor('float32', dims, rows);
 }
 

@@ -26,14 +26,17 @@ export function float16Bits(value: number): number {
   return sign | ((rebiased + 0xfff + ((rebiased >>> 13) & 1)) >>> 13);
 }
 
+/** Size of the last fraction bit, by exponent field. */
+const steps = Float64Array.from({ length: 31 }, (_, exponent) => 2 ** (Math.max(exponent, 1) - 25));
+
 /** The value of a float16 bit pattern, exactly. */
 export function float16Value(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >>> 10) & 0x1f;
   const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (1024 + fraction) * 2 ** (exponent - 25);
+  const negative = (bits & 0x8000) !== 0;
+  if (exponent === 0x1f) return fraction !== 0 ? NaN : negative ? -Infinity : Infinity;
+  const size = (exponent === 0 ? fraction : 1024 + fraction) * steps[exponent]!;
+  return negative ? -size : size;
 }
 
 /** float16 bit patterns of float32 values. */
@@ -41,7 +44,9 @@ export function toFloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
   return Uint16Array.from(values, float16Bits);
 }
 
-/** float32 values of float16 bit patterns. */
+/** float32 values of float16 bit patterns. A plain loop: a page runs this once, before anything is compiled. */
 export function fromFloat16(bits: Uint16Array): Float32Array<ArrayBuffer> {
-  return Float32Array.from(bits, float16Value);
+  const values = new Float32Array(bits.length);
+  for (let i = 0; i < bits.length; i++) values[i] = float16Value(bits[i]!);
+  return values;
 }
