@@ -1,7 +1,9 @@
 import { random, type Tensor, TierwiseError, tensor, writeSafetensors } from '@tierwise/core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { prepare } from './fast/executor.ts';
 import { checksum, readProgram, writeProgram } from './file.ts';
+import { kernelSource } from './kernels/choose.ts';
 import type { Op, Program, Window } from './program.ts';
 import { runReference } from './reference.ts';
 import { programSummary } from './summary.ts';
@@ -226,6 +228,18 @@ test.each<[string, unknown, Map<string, Tensor>?]>([
     new Map(),
   ],
   [
+    'a border that takes too much memory',
+    huge(
+      {
+        ...program.ops[0],
+        channels: 1,
+        window: { ...window, strideH: 9999, strideW: 9999, padH: 5000, padW: 5000 },
+      },
+      { c: 1, h: 1, w: 1 },
+      [1, 1, 1, 1],
+    ),
+  ],
+  [
     'sums of too many terms',
     huge({ ...program.ops[0], channels: 1, window: { ...window, kernelH: 300, padH: 299 } }),
   ],
@@ -260,21 +274,26 @@ test.each<[string, unknown, Map<string, Tensor>?]>([
   expect(codeOf(() => readProgram(forge(json, stored), 'evil.safetensors'))).toBe('PROGRAM_CORRUPT');
 });
 
-test('a program with any numbers in it is refused or runs', () => {
+test('a program with any numbers in it is refused or runs, by the kernels as by the reference', async () => {
+  const source = await kernelSource('simd');
   const text = JSON.stringify(program);
   const places = [...text.matchAll(/\d+(?=[,\]}])/g)];
   let ran = 0;
-  fc.assert(
-    fc.property(fc.nat(places.length - 1), fc.integer({ min: -1, max: 12 }), (place, number) => {
+  await fc.assert(
+    fc.asyncProperty(fc.nat(places.length - 1), fc.integer({ min: -1, max: 12 }), async (place, number) => {
       const { index, 0: old } = places[place]!;
       const file = forge(text.slice(0, index) + number + text.slice(index + old.length));
       if (codeOf(() => readProgram(file)) === 'none') {
         const loaded = readProgram(file);
         const { c, h, w } = loaded.program.input.shape;
-        const values = runReference(loaded, new Float32Array(c * h * w));
-        for (const { value, dims } of loaded.program.outputs) {
+        const input = Float32Array.from({ length: c * h * w }, (_, i) => i % 256);
+        const values = runReference(loaded, input);
+        const executor = await prepare(loaded, source);
+        executor.run(input);
+        loaded.program.outputs.forEach(({ value, dims }, i) => {
           expect(values[value]).toHaveLength(dims.reduce((a, b) => a * b));
-        }
+          expect(executor.outputs[i]).toHaveLength(values[value]!.length);
+        });
         ran++;
       } else expect(codeOf(() => readProgram(file))).toBe('PROGRAM_CORRUPT');
     }),

@@ -17,7 +17,11 @@ test('a warm classify allocates nothing', async () => {
     return process.memoryUsage().heapUsed;
   };
   heapAfter();
-  const before = heapAfter();
-  // A single object a run would be 5,000 times 16 bytes or more. Asking costs a little itself.
-  expect(heapAfter() - before).toBeLessThan(runs * 8);
+  const grown = [0, 0, 0].map(() => {
+    const before = process.memoryUsage().heapUsed;
+    return heapAfter() - before;
+  });
+  // A single object a run would be 5,000 times 16 bytes or more each time. Others may allocate meanwhile, and a
+  // collection may give back what they did.
+  expect(Math.min(...grown.map(Math.abs))).toBeLessThan(runs * 8);
 });
