@@ -14,9 +14,10 @@ import type { BitLayout, KernelTable } from '../kernels/kernels.ts';
 import { reservedBytes, slackBytes } from '../kernels/layout.ts';
 import { inputsOf, type LoadedProgram, type Op, type ProgramOutput } from '../program.ts';
 import { align, placeSpans } from './arena.ts';
+import { planInput, planOutput } from './ends.ts';
 import { fuse, writtenBy } from './fuse.ts';
 import { type Constant, type Place, Planner } from './planner.ts';
-import { planInput, planOutput, planStage } from './stages.ts';
+import { planStage } from './stages.ts';
 
 /** More memory than a program may ask for, in bytes. */
 const maxBytes = 2 ** 30;

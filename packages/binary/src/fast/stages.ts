@@ -4,7 +4,7 @@ import { realThresholds, sumThresholds } from '../kernels/thresholds.ts';
 import type { BinaryWeights } from '../kernels/weights.ts';
 import type { LoadedProgram, Op, TensorRef, ValueInfo, Window } from '../program.ts';
 import type { Stage } from './fuse.ts';
-import { isPlanar, type Place, type Planner } from './planner.ts';
+import type { Place, Planner } from './planner.ts';
 
 type StageOf<K extends Stage['kind']> = Extract<Stage, { kind: K }>;
 type Tensors = LoadedProgram['tensors'];
@@ -246,59 +246,6 @@ function planMean(planner: Planner, op: Op & { kind: 'meanPool' }): void {
     channels: c,
     dest: to.at(),
   }));
-}
-
-/** Takes planes of float32 from where the caller writes them; gives that place. */
-export function planInput(planner: Planner): Place {
-  const to = planner.write(0);
-  if (isPlanar(to)) return to;
-  const { c, h, w } = to.info.shape;
-  const from = planner.place(to.info, 4 * c);
-  planner.run('arrange', 'arrange', () => ({
-    width: w,
-    height: h,
-    channels: c,
-    source: from.at(),
-    sourcePixel: 4,
-    sourceRow: 4 * w,
-    sourceChannel: 4 * w * h,
-    dest: to.at(),
-    destPixel: to.pixel,
-    destRow: to.row,
-    destChannel: 4,
-  }));
-  return from;
-}
-
-/** Gives `value` as planes of float32, bits as +1 and -1, at a place that holds until the next run. */
-export function planOutput(planner: Planner, value: number): Place {
-  const from = planner.read(value);
-  const { kind, shape } = from.info;
-  const { c, h, w } = shape;
-  const to = isPlanar(from) ? from : planner.place({ kind: 'real', shape }, 4 * c);
-  to.block.last = Number.POSITIVE_INFINITY;
-  if (to === from) return to;
-  const common = {
-    width: w,
-    height: h,
-    channels: c,
-    sourcePixel: from.pixel,
-    sourceRow: from.row,
-  };
-  if (kind === 'bits') {
-    planner.run('spread', 'spread', () => ({ ...common, source: from.at(), dest: to.at() }));
-  } else {
-    planner.run('arrange', 'arrange', () => ({
-      ...common,
-      source: from.at(),
-      sourceChannel: 4,
-      dest: to.at(),
-      destPixel: 4,
-      destRow: 4 * w,
-      destChannel: 4 * w * h,
-    }));
-  }
-  return to;
 }
 
 function flipOf(tensors: Tensors, { flip }: { readonly flip?: TensorRef }): Uint8Array | undefined {
