@@ -45,6 +45,11 @@ export class ConvReal {
   destPixel: usize;
   destRow: usize;
   scratch: usize;
+  whole: usize;
+  most: i32;
+  image: usize;
+  imageBytes: usize;
+  narrowed: usize;
 }
 
 // @ts-ignore: decorator

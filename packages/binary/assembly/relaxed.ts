@@ -1,3 +1,2 @@
-// Entry of engine-relaxed.wasm: the kernels that relaxed SIMD makes faster, on the memory of engine-simd.wasm.
-export { convReal } from './conv-real';
+// Entry of engine-relaxed.wasm: the kernel that relaxed SIMD makes faster, on the memory of engine-simd.wasm.
 export { convTable } from './conv-table';

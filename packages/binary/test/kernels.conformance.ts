@@ -37,10 +37,16 @@ function conformanceCase(name: string, make: () => Exam[]): ConformanceCase {
   };
 }
 
-function exam(loaded: LoadedProgram, draw: Random, wanted: Exam['wanted']): Exam {
+/** Samples are pixels through `change`, as they are by default, and turned round. */
+function exam(
+  loaded: LoadedProgram,
+  draw: Random,
+  wanted: Exam['wanted'],
+  change = (pixel: number) => pixel,
+): Exam {
   const { c, h, w } = loaded.program.input.shape;
-  const input = Float32Array.from({ length: c * h * w }, () => draw.below(256));
-  const samples = [input, input.map((x) => 255 - x)];
+  const pixels = Float32Array.from({ length: c * h * w }, () => draw.below(256));
+  const samples = [pixels.map(change), pixels.map((x) => change(255 - x))];
   return { loaded, samples, expected: samples.map((sample) => runReference(loaded, sample)), wanted };
 }
 
@@ -77,12 +83,17 @@ export function gridCases(): ConformanceCase[] {
 
 /** Windows that are not square, dense layers, sums too long for i16, and everything that is done to reals. */
 export function specialCases(): ConformanceCase[] {
-  const make = (name: string, shape: Shape, build: (b: ProgramBuilder) => number[]) =>
+  const make = (
+    name: string,
+    shape: Shape,
+    build: (b: ProgramBuilder) => number[],
+    change?: (pixel: number) => number,
+  ) =>
     conformanceCase(name, () => {
       const draw = random(name.length);
       const b = new ProgramBuilder(shape, draw);
       const outputs = build(b);
-      return [exam(b.finish(outputs), draw, [outputs])];
+      return [exam(b.finish(outputs), draw, [outputs], change)];
     });
   const window = { kernelH: 1, kernelW: 5, strideH: 2, strideW: 1, padH: 0, padW: 2 };
   return [
@@ -138,6 +149,27 @@ export function specialCases(): ConformanceCase[] {
       const stem = b.affine(b.maxPool(b.convReal(0, square(7, 2, 3), 30, 100), square(3, 2, 1)), true);
       return [stem, b.binarize(stem, 1000, true)];
     }),
+    // Whole pixels may be taken as integers; these may not, or just so.
+    ...[1, 3, 4].flatMap((channels) => [
+      make(
+        `a stem of ${channels} on half pixels`,
+        { c: channels, h: 9, w: 8 },
+        (b) => [b.convReal(0, square(3, 1, 1), 13, 100)],
+        (pixel) => pixel / 2,
+      ),
+      make(
+        `a stem of ${channels} on pixels beyond int16`,
+        { c: channels, h: 9, w: 8 },
+        (b) => [b.convReal(0, square(3, 1, 1), 13, 5)],
+        (pixel) => 200 * pixel - 25000,
+      ),
+      make(
+        `a stem of ${channels} on whole and other pixels`,
+        { c: channels, h: 9, w: 8 },
+        (b) => [b.convReal(0, square(2, 2, 1), 5, 100)],
+        (pixel) => (pixel > 250 ? pixel + 0.5 : -pixel),
+      ),
+    ]),
     make('real convolutions one after the other', { c: 5, h: 8, w: 8 }, (b) => {
       const first = b.convReal(0, square(3, 1, 1), 6, 3);
       return [b.convReal(first, square(2, 2, 0), 21, 3), first];

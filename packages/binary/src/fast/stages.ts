@@ -1,7 +1,7 @@
 /** The kernels of each stage, written into a Planner. */
 import { roundUp } from '../kernels/layout.ts';
 import { realThresholds, sumThresholds } from '../kernels/thresholds.ts';
-import type { BinaryWeights } from '../kernels/weights.ts';
+import { type BinaryWeights, greatestWhole, pairedWeights, type RealWeights } from '../kernels/weights.ts';
 import type { LoadedProgram, Op, TensorRef, ValueInfo, Window } from '../program.ts';
 import type { Stage } from './fuse.ts';
 import type { Place, Planner } from './planner.ts';
@@ -127,19 +127,26 @@ function planReal(planner: Planner, { op }: StageOf<'real'>, tensors: Tensors): 
   const cover = coverOf(op, from);
   const { rows, columns, stepX, stepY } = cover;
   const { c } = from.info.shape;
-  const weights = planner.realWeights({
+  const real: RealWeights = {
     outputs: shape.c,
     pixels: rows * columns,
     channels: c,
     stream: dataOf<Float32Array | Int16Array>(tensors, op.weights),
-  });
+  };
+  const weights = planner.realWeights(real);
   const bias = new Float32Array(roundUp(shape.c, 8));
   if (op.kind === 'denseReal') bias.set(dataOf<Float32Array>(tensors, op.bias));
   const starts = planner.array(bias);
   // Pixels without a gap between them make one run of a row.
   const whole = from.pixel === 4 * c;
   // A vector for every element of four windows, when there is more than one.
-  const scratch = planner.block(shape.h * shape.w === 1 ? 0 : 4 * 16 * rows * columns * c);
+  const several = shape.h * shape.w > 1;
+  const scratch = planner.block(several ? 4 * 16 * rows * columns * c : 0);
+  // A stem: whole weights on the program's input, which may be a picture.
+  const stem = planner.layout.lanes && several && op.input === 0 && real.stream instanceof Int16Array;
+  const paired = stem ? planner.array(pairedWeights(real, rows)) : undefined;
+  const narrowed = stem ? planner.block(from.block.bytes / 2) : undefined;
+  const most = stem ? greatestWhole(real) : 0;
   planner.run('convReal', 'convReal', () => ({
     source: cover.source(),
     stepX,
@@ -158,6 +165,11 @@ function planReal(planner: Planner, { op }: StageOf<'real'>, tensors: Tensors): 
     destPixel: to.pixel,
     destRow: to.row,
     scratch: scratch.address,
+    whole: paired?.address ?? 0,
+    most,
+    image: from.block.address,
+    imageBytes: from.block.bytes,
+    narrowed: narrowed?.address ?? 0,
   }));
 }
 

@@ -36,7 +36,10 @@ export const descriptors = {
   ],
   /**
    * Real convolution and dense layer. Each of the `rows` of a window is `runs` runs of `runBytes` bytes, `runPitch`
-   * apart. `starts` float32: the bias, or zeros. `weights` and `starts` are filled up with zeros to 8 channels.
+   * apart. `starts` float32: the bias, or zeros. `weights` and `starts` are filled up with zeros to 8 channels. Where
+   * weights are whole, `whole` has them as int16 in pairs: a kernel may use them when every float32 of the source's
+   * memory, `imageBytes` from `image` on, is a whole number of size `most` or less; `narrowed` has room for the source
+   * as int16. Else `whole` is 0.
    */
   convReal: [
     'source',
@@ -56,6 +59,11 @@ export const descriptors = {
     'destPixel',
     'destRow',
     'scratch',
+    'whole',
+    'most',
+    'image',
+    'imageBytes',
+    'narrowed',
   ],
   /**
    * y = x * scale + bias, max(y, 0) where `relu`, y + other; stored at `dest`, and its bits at `bits`: bit = turned y

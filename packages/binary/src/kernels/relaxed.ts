@@ -4,10 +4,10 @@ import { simdLayout } from './layout.ts';
 import { simdSource } from './simd.ts';
 import { moduleBytes, wasmKernels } from './wasm.ts';
 
-type RelaxedTable = Pick<KernelTable, 'convTable' | 'convReal'>;
+type RelaxedTable = Pick<KernelTable, 'convTable'>;
 
 /**
- * The kernels of `simd` with those in their place that relaxed SIMD makes faster, on the same memory.
+ * The kernels of `simd` with the one in its place that relaxed SIMD makes faster, on the same memory.
  * @throws WebAssembly.CompileError when the browser has no relaxed SIMD
  */
 export async function relaxedTable({ memory, table }: Kernels): Promise<KernelTable> {

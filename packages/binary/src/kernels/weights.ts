@@ -134,3 +134,40 @@ export function layRealWeights(
     table.arrange(scratch);
   }
 }
+
+/**
+ * Greatest size of whole values that kernels take as such: values stay within int16, sums within what float32 counts
+ * exactly, so that integers and floats give the same number.
+ */
+export function greatestWhole({ outputs, pixels, channels, stream }: RealWeights): number {
+  let greatest = 1;
+  for (let k = 0; k < outputs; k++) {
+    let sum = 0;
+    const row = k * channels * pixels;
+    for (let i = 0; i < channels * pixels; i++) sum += Math.abs(stream[row + i]!);
+    greatest = Math.max(greatest, sum);
+  }
+  return Math.min(32767, Math.floor(2 ** 24 / greatest));
+}
+
+/**
+ * Whole weights in pairs, [block of 8 outputs][row of the window][pair][8][2]: a row's pixels and their channels one
+ * after the other, filled up with zeros to pairs and to 8 outputs. `rows` of pixels make the window.
+ */
+export function pairedWeights({ outputs, pixels, channels, stream }: RealWeights, rows: number): Int16Array {
+  const run = (pixels / rows) * channels;
+  const pairs = Math.ceil(run / 2);
+  const paired = new Int16Array(roundUp(outputs, 8) * rows * pairs * 2);
+  for (let k = 0; k < outputs; k++) {
+    const block = (k >> 3) * rows * pairs * 16 + 2 * (k & 7);
+    for (let pixel = 0; pixel < pixels; pixel++) {
+      for (let channel = 0; channel < channels; channel++) {
+        const element = pixel * channels + channel;
+        const inRow = element % run;
+        const at = block + (Math.floor(element / run) * pairs + (inRow >> 1)) * 16 + (inRow & 1);
+        paired[at] = stream[(k * channels + channel) * pixels + pixel]!;
+      }
+    }
+  }
+  return paired;
+}
