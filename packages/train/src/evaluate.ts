@@ -5,29 +5,24 @@ import { type OrtSession, openSession } from '@tierwise/ort';
 import type { CodecPolicy, LoadedSection, Manifest } from '@tierwise/plan';
 import { pack, unpack } from '@tierwise/wire';
 import type { Dataset } from './data/index.ts';
+import { type Interval, wilson } from './design/interval.ts';
+import { atThreshold, type ExitSample } from './threshold.ts';
 
-/** What `tierwise eval` prints. Accuracies and rates are shares; bytes are those of the file. */
+/** What `tierwise eval` prints. Accuracies and rates are shares, with 95 % intervals; bytes are those of the file. */
 export interface Evaluation {
-  readonly main: { readonly accuracy: number; readonly bytes: number };
-  readonly branch: { readonly accuracy: number; readonly bytes: number };
+  readonly main: { readonly accuracy: number; readonly accuracyInterval: Interval; readonly bytes: number };
+  readonly branch: { readonly accuracy: number; readonly accuracyInterval: Interval; readonly bytes: number };
   readonly composite: {
     readonly accuracy: number;
+    readonly accuracyInterval: Interval;
     readonly exitRate: number;
+    readonly exitRateInterval: Interval;
     readonly threshold: number;
     readonly codec: string;
     /** Mean bytes of the packed stem over the samples that did not exit. */
     readonly payloadBytes: number;
   };
   readonly test: { readonly data: string; readonly samples: number };
-}
-
-/** Per sample: what branch and rest say. Arrays are as long as the samples. */
-export interface Judged {
-  readonly entropies: Float64Array;
-  readonly branchRight: Uint8Array;
-  /** The rest on stems that went through the codec; only where it was asked for, else 0. */
-  readonly mainRight: Uint8Array;
-  readonly payloadBytes: Uint32Array;
 }
 
 export interface Progress {
@@ -199,35 +194,97 @@ export function judgeBranch(
   return { entropies, right };
 }
 
+/** The samples `from` to `to` of `data`, on the same memory. */
+function slice(data: Dataset, from: number, to: number): Dataset {
+  const size = data.channels * data.height * data.width;
+  return {
+    ...data,
+    images: data.images.subarray(from * size, to * size),
+    labels: data.labels.subarray(from, to),
+    samples: to - from,
+  };
+}
+
+export interface JudgeOptions {
+  /** Which samples the rest finishes, by the branch's entropy; of the others `mainRight` is false and nothing is sent. */
+  readonly finish?: (entropy: number) => boolean;
+  readonly onProgress?: (progress: Progress) => void;
+  readonly signal?: AbortSignal;
+}
+
 /**
- * Measures a composite over every sample of `data` as it is deployed: pixels through the branch program, exits by
- * the manifest's threshold, unsure stems through the manifest's codec and the rest.
+ * What branch and rest say of each sample of `data`, as deployed: pixels through the branch program, its stem through
+ * `codec` and the rest. Stems are kept for one batch at a time.
  */
+export async function judge(
+  composite: Measured,
+  data: Dataset,
+  codec: CodecPolicy,
+  { finish = () => true, onProgress, signal }: JudgeOptions = {},
+): Promise<ExitSample[]> {
+  const samples: ExitSample[] = [];
+  for (let from = 0; from < data.samples; from += batch) {
+    const part = slice(data, from, Math.min(data.samples, from + batch));
+    const { stems, scores } = await composite.branch(part, undefined, signal);
+    const { entropies, right } = judgeBranch(scores, part);
+    const rest = await composite.rest(part, stems, codec, (sample) => finish(entropies[sample]!));
+    for (const [i, entropy] of entropies.entries())
+      samples.push({
+        entropy,
+        branchRight: right[i] === 1,
+        mainRight: rest.right[i] === 1,
+        payloadBytes: rest.payloadBytes[i]!,
+      });
+    onProgress?.({ done: samples.length, samples: data.samples });
+  }
+  return samples;
+}
+
+/** The threshold of an exit; 1.01, so everybody exits, where the branch always answers. */
+export function thresholdOf({ exit }: Pick<Manifest, 'exit'>): number {
+  return exit.kind === 'entropy' ? exit.threshold : 1.01;
+}
+
+/** Measures a composite over every sample of `data` as it is deployed, with the manifest's codec and threshold. */
 export async function evaluate(
   composite: Measured,
   manifest: Manifest,
   data: Dataset,
-  options: { onProgress?: (progress: Progress) => void; signal?: AbortSignal } = {},
+  options: Omit<JudgeOptions, 'finish'> = {},
 ): Promise<Evaluation> {
   const mainAccuracy = await composite.mainAccuracy(data);
-  const { stems, scores } = await composite.branch(data, options.onProgress, options.signal);
-  const { entropies, right } = judgeBranch(scores, data);
-  const threshold = manifest.exit.kind === 'entropy' ? manifest.exit.threshold : 1.01;
-  const exits = (sample: number) => entropies[sample]! < threshold;
-  const finished = await composite.rest(data, stems, manifest.codec, (sample) => !exits(sample));
-  const sum = (values: ArrayLike<number>) => Array.from(values).reduce((a, b) => a + b, 0);
-  const exited = sum(Array.from(entropies, (_, i) => Number(exits(i))));
-  const compositeRight = sum(Array.from(entropies, (_, i) => (exits(i) ? right[i]! : finished.right[i]!)));
-  const { codec } = manifest;
+  const threshold = thresholdOf(manifest);
+  const samples = await judge(composite, data, manifest.codec, {
+    ...options,
+    finish: (entropy) => entropy >= threshold,
+  });
+  return evaluationOf(manifest, data, mainAccuracy, samples);
+}
+
+/** The evaluation of a composite by what is known of each sample of `data`. */
+export function evaluationOf(
+  manifest: Manifest,
+  data: Dataset,
+  mainAccuracy: number,
+  samples: readonly ExitSample[],
+): Evaluation {
+  const { codec, main, branch } = manifest;
+  const { accuracy, exitRate, threshold, uploadBytes } = atThreshold(samples, thresholdOf(manifest));
+  const branchAccuracy = samples.filter(({ branchRight }) => branchRight).length / samples.length;
+  const measured = (share: number) => ({
+    accuracy: share,
+    accuracyInterval: wilson(share, samples.length),
+  });
   return {
-    main: { accuracy: mainAccuracy, bytes: manifest.main.artifact.bytes },
-    branch: { accuracy: sum(right) / data.samples, bytes: manifest.branch.artifact.bytes },
+    main: { ...measured(mainAccuracy), bytes: main.artifact.bytes },
+    branch: { ...measured(branchAccuracy), bytes: branch.artifact.bytes },
     composite: {
-      accuracy: compositeRight / data.samples,
-      exitRate: exited / data.samples,
+      ...measured(accuracy),
+      exitRate,
+      exitRateInterval: wilson(exitRate, samples.length),
       threshold,
       codec: codec.kind === 'raw' ? 'raw' : `${codec.bits}-bit`,
-      payloadBytes: exited === data.samples ? 0 : sum(finished.payloadBytes) / (data.samples - exited),
+      payloadBytes: exitRate === 1 ? 0 : uploadBytes / (1 - exitRate),
     },
     test: { data: data.name, samples: data.samples },
   };

@@ -149,11 +149,12 @@ async function decide(composite: Measured, held: Dataset, tolerance: number, opt
     const { right: mainRight } = await composite.rest(held, stems, candidate);
     return mainRight.reduce((a, b) => a + b, 0) / held.samples;
   });
-  const { right: mainRight } = await composite.rest(held, stems, codec);
+  const { right: mainRight, payloadBytes } = await composite.rest(held, stems, codec);
   const samples = Array.from(entropies, (entropy, i) => ({
     entropy,
     branchRight: right[i] === 1,
     mainRight: mainRight[i] === 1,
+    payloadBytes: payloadBytes[i]!,
   }));
   const choice: ThresholdChoice = chooseThreshold(samples, tolerance);
   if (!(choice.threshold >= 0)) throw new TierwiseError('INTERNAL', 'internal: no threshold was found');
