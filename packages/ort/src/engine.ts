@@ -36,8 +36,13 @@ export function onnxEngine(options: OnnxEngineOptions = {}): OnnxEngine {
       return pool.running;
     },
     async load(artifact, section) {
-      const model = await pool.open(piece(artifact, section), { threads: options.threads ?? 1 });
       const outputs = section.outputs.map((port) => port.tensor);
+      const threads = options.threads ?? 1;
+      const model = await pool.open(
+        piece(artifact, section),
+        { threads },
+        { inputs: section.inputs, outputs },
+      );
       return {
         run: async (inputs, runOptions) => model.run(checkInputs(section, inputs), outputs, runOptions),
         dispose: () => model.dispose(),

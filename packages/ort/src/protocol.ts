@@ -5,6 +5,7 @@ import {
   TierwiseError,
   toTierwiseError,
 } from '@tierwise/core';
+import type { Trial } from './batches.ts';
 import type { PortInfo, SessionOptions } from './session.ts';
 
 /**
@@ -19,6 +20,8 @@ export type ToWorker =
       readonly model: number;
       readonly bytes: SharedArrayBuffer;
       readonly options: SessionOptions;
+      /** Present when runs may be joined, should the model allow it. */
+      readonly trial: Trial | undefined;
     }
   | { readonly kind: 'unload'; readonly model: number }
   | { readonly kind: 'close' }
@@ -37,6 +40,8 @@ export type FromWorker =
       readonly job: number;
       readonly inputs: readonly PortInfo[];
       readonly outputs: readonly PortInfo[];
+      /** What the trial found; false without one. */
+      readonly batches: boolean;
     }
   | {
       readonly kind: 'done';

@@ -1,11 +1,14 @@
 import { Worker } from 'node:worker_threads';
 import { type Tensor, TierwiseError } from '@tierwise/core';
+import type { Trial } from './batches.ts';
 import { buffersOf, type FromWorker, fromPlain, type ToWorker } from './protocol.ts';
 import type { PortInfo, SessionOptions } from './session.ts';
 
 export interface LoadResult {
   readonly inputs: readonly PortInfo[];
   readonly outputs: readonly PortInfo[];
+  /** Whether runs of the model may be joined. */
+  readonly batches: boolean;
 }
 
 export interface RunResult {
@@ -67,10 +70,15 @@ export class InferenceThread {
     return this.#started && !this.#running;
   }
 
-  load(model: number, bytes: SharedArrayBuffer, options: SessionOptions): Promise<LoadResult> {
+  load(
+    model: number,
+    bytes: SharedArrayBuffer,
+    options: SessionOptions,
+    trial: Trial | undefined,
+  ): Promise<LoadResult> {
     return new Promise((resolve, reject) => {
       const job = this.#owe({ kind: 'load', resolve, reject });
-      this.#post({ kind: 'load', job, model, bytes, options });
+      this.#post({ kind: 'load', job, model, bytes, options, trial });
     });
   }
 

@@ -1,6 +1,7 @@
 /** One thread of an OrtPool: loads graphs and runs them, one message at a time. */
 import { parentPort } from 'node:worker_threads';
 import { TierwiseError } from '@tierwise/core';
+import { runsBatches } from './batches.ts';
 import { buffersOf, type FromWorker, type ToWorker, toPlain } from './protocol.ts';
 import { type OrtSession, openSession } from './session.ts';
 
@@ -15,8 +16,12 @@ async function handle(message: ToWorker): Promise<[FromWorker, ArrayBuffer[]] | 
     case 'load': {
       const session = openSession(copyOfShared(message.bytes), message.options);
       sessions.set(message.model, session);
-      const { inputs, outputs } = await session;
-      return [{ kind: 'loaded', job: message.job, inputs, outputs }, []];
+      const loaded = await session;
+      const batches = message.trial !== undefined && (await runsBatches(loaded, message.trial));
+      return [
+        { kind: 'loaded', job: message.job, inputs: loaded.inputs, outputs: loaded.outputs, batches },
+        [],
+      ];
     }
     case 'unload': {
       const session = sessions.get(message.model);
