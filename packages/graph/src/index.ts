@@ -6,6 +6,7 @@ export * from './cut.ts';
 export * from './flops.ts';
 export { type Flow, flowOf } from './flow.ts';
 export { foldAffine } from './fold.ts';
+export { type Classifier, type ImportOptions, importClassifier } from './import/classifier.ts';
 export * from './model.ts';
 export { calibrationTensors, quantizeInt8, type Range } from './quantize-int8.ts';
 export * from './shapes.ts';

@@ -13,14 +13,15 @@ const stageOps = new Set(
 );
 
 /**
- * The tensor after which a branch leaves the network: the smallest at the end of the first stage, that is the
- * first convolution and the run of normalisation, activation and pooling after it. The later one on a tie.
+ * The tensors after which a branch may leave the network, best first: those that alone separate input and output at
+ * the end of the first convolution's stage, that is the convolution and the run of normalisation, activation and
+ * pooling after it. The smallest is best, and the later one on a tie.
  * Source: LcDNN (IEEE TMC, doi 10.1109/TMC.2020.3043051) shares the first convolution; we take the end of its
  * stage, where both sides have less to exchange and neither computes the normalisation twice.
  * @throws TierwiseError MODEL_UNSUPPORTED when the network has no convolution, or no place after the first one
  *   where a single tensor separates input and output; else as `inferShapes` does
  */
-export function findStem(model: ModelProto, options: ShapeOptions = {}): string {
+export function stemCandidates(model: ModelProto, options: ShapeOptions = {}): string[] {
   const { nodes, depends } = flowOf(model);
   const cuts = new Map(summarize(model, options).cuts.map((cut) => [cut.tensor, cut.bytes]));
   /** At most two of the nodes that take each tensor: one is a run that goes on, two are a fork. */
@@ -30,21 +31,27 @@ export function findStem(model: ModelProto, options: ShapeOptions = {}): string 
   }
   let tensor = nodes.find((node) => node.opType === 'Conv')?.output[0];
   if (tensor === undefined) throw new TierwiseError('MODEL_UNSUPPORTED', 'the network has no convolution');
-  let stem: string | undefined;
+  const found: string[] = [];
   while (tensor !== undefined) {
-    const end: string = tensor;
-    const bytes = cuts.get(end);
-    if (bytes !== undefined && bytes <= (cuts.get(stem ?? '') ?? Infinity)) stem = end;
-    const [next, other] = takers.get(end) ?? [];
-    const goesOn =
-      other === undefined && next && stageOps.has(next.opType) && next.input.filter(depends).length === 1;
-    tensor = goesOn ? next.output[0] : undefined;
+    if (cuts.has(tensor)) found.unshift(tensor);
+    const [next, other]: (NodeProto | undefined)[] = takers.get(tensor) ?? [];
+    const goesOn: boolean =
+      other === undefined &&
+      next !== undefined &&
+      stageOps.has(next.opType) &&
+      next.input.filter(depends).length === 1;
+    tensor = goesOn ? next?.output[0] : undefined;
   }
-  if (stem === undefined) {
+  if (found.length === 0) {
     throw new TierwiseError(
       'MODEL_UNSUPPORTED',
       'the network has several paths around the end of its first stage: there is no single tensor to cut at',
     );
   }
-  return stem;
+  return found.sort((a, b) => cuts.get(a)! - cuts.get(b)!);
+}
+
+/** The best of `stemCandidates`. */
+export function findStem(model: ModelProto, options: ShapeOptions = {}): string {
+  return stemCandidates(model, options)[0]!;
 }

@@ -56,8 +56,8 @@ export function sampleInputs(name: string): Map<string, Tensor> {
 }
 
 /** float32 noise in [-1, 1). */
-export function noise(dims: readonly number[]): Tensor<'float32'> {
-  const stream = random(1, ...dims);
+export function noise(dims: readonly number[], seed = 1): Tensor<'float32'> {
+  const stream = random(seed, ...dims);
   const count = dims.reduce((product, dim) => product * dim, 1);
   return tensor(
     'float32',

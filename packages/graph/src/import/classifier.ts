@@ -1,0 +1,235 @@
+import { create } from '@bufbuild/protobuf';
+import { TierwiseError } from '@tierwise/core';
+import { type ModelProto, type NodeProto, NodeProtoSchema } from 'onnx-buf';
+import { intAttribute } from '../attributes.ts';
+import { changed } from '../changed.ts';
+import { extract } from '../cut.ts';
+import { flowOf, graphOf } from '../flow.ts';
+import { inferShapes, type TensorType } from '../shapes.ts';
+import { statedDims, valueInfo } from '../value-info.ts';
+import { openBatch } from './batch.ts';
+import { cancelTransposes, channelsFirst } from './layout.ts';
+import { upgrade } from './upgrade.ts';
+
+export interface ImportOptions {
+  /** Which of the network's tensors are the scores, where it has several outputs. */
+  readonly output?: string | undefined;
+  /** Height and width of the pictures, where the network leaves them open. */
+  readonly size?: { readonly height: number; readonly width: number } | undefined;
+}
+
+/** A classifier of pictures in the one form that branches are attached to. */
+export interface Classifier {
+  /** Opset 21 or later, batch open, NCHW in, one output: scores before softmax, [N, classes]. */
+  readonly model: ModelProto;
+  /** Dims for one sample: [1, 1 or 3, h, w]. */
+  readonly input: { readonly tensor: string; readonly dims: readonly [1, 1 | 3, number, number] };
+  readonly scores: { readonly tensor: string; readonly classes: number };
+  /** What was changed on the way, a line each, for people. */
+  readonly notes: readonly string[];
+}
+
+/** Rearrangements between a network's last layer and what it gives; none changes which score is the largest. */
+const passing = new Set([
+  'Identity',
+  'Reshape',
+  'Flatten',
+  'Squeeze',
+  'Unsqueeze',
+  'Dropout',
+  'Transpose',
+  'Cast',
+]);
+/** Score to probability; the largest stays the largest. */
+const toProbability = new Set(['Softmax', 'LogSoftmax', 'Sigmoid']);
+
+function unsupported(message: string, details: Record<string, string> = {}): TierwiseError {
+  return new TierwiseError('MODEL_UNSUPPORTED', message, details);
+}
+
+/**
+ * Brings an image classifier of anybody's into one form: newer operators, NCHW, an open batch, and its scores before
+ * softmax as the only output. The given model is not changed.
+ * @throws TierwiseError MODEL_UNSUPPORTED saying why a network is no image classifier, or naming the node that stands in
+ *   the way; USAGE when several outputs could be the scores or the size of the pictures is open
+ */
+export function importClassifier(model: ModelProto, options: ImportOptions = {}): Classifier {
+  const notes: string[] = [];
+  const picture = pictureInput(model, options);
+  let now = upgrade(model, { inputs: { [picture.name]: picture.dims } });
+  if (picture.isNhwc) {
+    now = channelsFirst(now, picture.name);
+    notes.push(`input "${picture.name}" is NHWC and becomes NCHW`);
+  }
+  now = cancelTransposes(now);
+  const [batch, ...rest] = picture.dims as [number, number, number, number];
+  const [channels, height, width] = picture.isNhwc ? [rest[2]!, rest[0]!, rest[1]!] : rest;
+  const dims = [1, channels as 1 | 3, height!, width!] as const;
+  const types = inferShapes(now, { inputs: { [picture.name]: [batch, ...dims.slice(1)] } });
+  const scores = findScores(now, types, options.output);
+  if (scores.from !== scores.tensor)
+    notes.push(`scores are "${scores.tensor}", before ${scores.through} gives "${scores.from}"`);
+  now = openBatch(withScores(now, scores.tensor, types), picture.name, [batch, ...dims.slice(1)]);
+  const output = graphOf(now).output[0]!;
+  if (batch !== 1) notes.push(`the batch of ${batch} becomes open`);
+  return {
+    model: now,
+    input: { tensor: picture.name, dims: [...dims] },
+    scores: { tensor: output.name, classes: scores.classes },
+    notes,
+  };
+}
+
+/** The one input, float32 [n, c, h, w] or [n, h, w, c] with 1 or 3 channels. Dims as the network was made for them. */
+function pictureInput(model: ModelProto, { size }: ImportOptions) {
+  const { inputs } = flowOf(model);
+  if (inputs.length !== 1)
+    throw unsupported(
+      `the network takes ${inputs.length} inputs (${inputs.join(', ')}); a classifier of pictures takes one`,
+    );
+  const [name] = inputs as [string];
+  const stated = statedDims(graphOf(model).input.find((info) => info.name === name)!);
+  if (stated?.length !== 4)
+    throw unsupported(
+      `input "${name}" has the shape [${stated?.map((dim) => dim ?? '?') ?? 'unknown'}]; pictures are [n, c, h, w] or [n, h, w, c]`,
+      { tensor: name },
+    );
+  const isChannels = (dim: number | string | undefined) => dim === 1 || dim === 3;
+  const isNhwc = !isChannels(stated[1]) && isChannels(stated[3]);
+  if (!isNhwc && !isChannels(stated[1]))
+    throw unsupported(
+      `input "${name}" has the shape [${stated.map((dim) => dim ?? '?')}]: neither its second nor its last dimension is 1 (grey) or 3 (RGB)`,
+      { tensor: name },
+    );
+  const [heightAt, widthAt] = isNhwc ? [1, 2] : [2, 3];
+  const dims = stated.map((dim, i) => {
+    if (typeof dim === 'number') return dim;
+    if (i === 0) return 1;
+    const given = i === heightAt ? size?.height : i === widthAt ? size?.width : undefined;
+    if (given !== undefined) return given;
+    throw new TierwiseError(
+      'USAGE',
+      `input "${name}" is [${stated.map((d) => d ?? '?')}]: say what size its pictures are (--size HEIGHTxWIDTH)`,
+      { tensor: name },
+    );
+  });
+  if (size !== undefined && (dims[heightAt] !== size.height || dims[widthAt] !== size.width))
+    throw new TierwiseError(
+      'USAGE',
+      `input "${name}" takes pictures of ${dims[heightAt]}x${dims[widthAt]} (height x width), not ${size.height}x${size.width}`,
+      { tensor: name },
+    );
+  const type = inferShapes(model, { inputs: { [name]: dims } }).get(name)!;
+  if (type.dtype !== 'float32')
+    throw unsupported(`input "${name}" is ${type.dtype}; export the network with a float32 input`, {
+      tensor: name,
+    });
+  return { name, dims, isNhwc };
+}
+
+interface Scores {
+  /** The tensor before softmax. */
+  readonly tensor: string;
+  /** The output that led there, and what was stripped. */
+  readonly from: string;
+  readonly through: string;
+  readonly classes: number;
+}
+
+function findScores(
+  model: ModelProto,
+  types: ReadonlyMap<string, TensorType>,
+  wanted: string | undefined,
+): Scores {
+  const outputs = graphOf(model).output.map(({ name }) => name);
+  const shown = (name: string) => `${name} ${types.get(name)?.dtype} [${types.get(name)?.dims}]`;
+  if (wanted !== undefined) {
+    if (!types.has(wanted))
+      throw new TierwiseError(
+        'USAGE',
+        `the network has no tensor "${wanted}"; its outputs are ${outputs.map(shown).join(', ')}`,
+        { tensor: wanted },
+      );
+    const classes = classesOf(types.get(wanted)!);
+    if (classes === undefined)
+      throw unsupported(`"${wanted}" is ${shown(wanted)}: that is no row of scores for each picture`);
+    return beforeSoftmax(model, types, wanted, classes);
+  }
+  const found = new Map<string, Scores>();
+  for (const name of outputs) {
+    const classes = classesOf(types.get(name)!);
+    if (classes === undefined) continue;
+    const scores = beforeSoftmax(model, types, name, classes);
+    found.set(scores.tensor, scores);
+  }
+  const [scores, other] = found.values();
+  if (scores === undefined)
+    throw unsupported(
+      `no output is one row of scores for each picture: there is ${outputs.map(shown).join(', ')}. Only classifiers can be given a branch`,
+    );
+  if (other !== undefined)
+    throw new TierwiseError(
+      'USAGE',
+      `several outputs could be the scores: ${[...found.values()].map(({ from }) => shown(from)).join(', ')}. Choose one with --output`,
+    );
+  return scores;
+}
+
+/** Classes of a tensor [n, classes] with ones around; undefined for any other shape. */
+function classesOf({ dtype, dims }: TensorType): number | undefined {
+  const beyond = dims.slice(1).filter((dim) => dim !== 1);
+  return dtype === 'float32' && dims.length > 1 && beyond.length === 1 ? beyond[0] : undefined;
+}
+
+function beforeSoftmax(
+  model: ModelProto,
+  types: ReadonlyMap<string, TensorType>,
+  from: string,
+  classes: number,
+): Scores {
+  const makers = new Map(graphOf(model).node.map((node) => [node.output[0], node]));
+  let node: NodeProto | undefined = makers.get(from);
+  while (node && passing.has(node.opType)) node = makers.get(node.input[0]);
+  const [x] = node?.input ?? [];
+  if (!node || !toProbability.has(node.opType) || x === undefined || classesOf(types.get(x)!) !== classes)
+    return { tensor: from, from, through: '', classes };
+  return { tensor: x, from, through: `${node.opType} "${node.name || node.output[0]}"`, classes };
+}
+
+/** The part of `model` that computes `tensor`, given as [n, classes]. */
+function withScores(model: ModelProto, tensor: string, types: ReadonlyMap<string, TensorType>): ModelProto {
+  const { inputs } = flowOf(model);
+  const { dtype, dims } = types.get(tensor)!;
+  const graph = graphOf(model);
+  if (dims.length === 2)
+    return extract(declared(model, tensor, dtype, dims), { inputs, outputs: [tensor] }, sizes(types, inputs));
+  const flat = `${tensor}.scores`;
+  const flatten = create(NodeProtoSchema, {
+    opType: 'Flatten',
+    name: `Flatten_${flat}`,
+    input: [tensor],
+    output: [flat],
+    attribute: [intAttribute('axis', 1)],
+  });
+  const flattened = changed(model, { graph: changed(graph, { node: [...graph.node, flatten] }) });
+  const classes = dims.slice(1).reduce((a, d) => a * d, 1);
+  return extract(
+    declared(flattened, flat, dtype, [dims[0]!, classes]),
+    { inputs, outputs: [flat] },
+    sizes(types, inputs),
+  );
+}
+
+const sizes = (types: ReadonlyMap<string, TensorType>, inputs: readonly string[]) => ({
+  inputs: Object.fromEntries(inputs.map((name) => [name, types.get(name)!.dims])),
+});
+
+/** `model` with `tensor` as its only output. */
+function declared(
+  model: ModelProto,
+  tensor: string,
+  dtype: TensorType['dtype'],
+  dims: readonly number[],
+): ModelProto {
+  return changed(model, { graph: changed(graphOf(model), { output: [valueInfo(tensor, dtype, dims)] }) });
+}
