@@ -20,10 +20,15 @@ const unwanted = [
 /**
  * Starts Chromium without a window and without anything that works in the background or saves power by slowing
  * pages down. `signal` ends it, which fails whatever waits for a page.
- * @throws TierwiseError ENGINE_MISSING when it does not start; CANCELLED
+ * @throws TierwiseError ENGINE_MISSING when there is none or it does not start; CANCELLED
  */
-export async function startBrowser(chromePath: string, signal: AbortSignal): Promise<Browser> {
+export async function startBrowser(chromePath: string | undefined, signal: AbortSignal): Promise<Browser> {
   if (signal.aborted) throw cancelled(signal);
+  if (chromePath === undefined)
+    throw new TierwiseError(
+      'ENGINE_MISSING',
+      'this benchmark runs in Chrome or Chromium, and there is none here: install it, or set CHROME_PATH',
+    );
   let browser: Browser;
   try {
     browser = await chromium.launch({

@@ -2,8 +2,8 @@ import type { RaceOptions } from './pages/race.ts';
 
 /** What every benchmark takes. */
 export interface BenchOptions {
-  /** Chrome or Chromium. */
-  readonly chromePath: string;
+  /** Chrome or Chromium, where there is one. */
+  readonly chromePath: string | undefined;
   readonly signal: AbortSignal;
   /** A line on what is under way. */
   readonly onProgress: (line: string) => void;

@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { TierwiseError } from '@tierwise/core';
 import { strategies } from '@tierwise/plan';
-import { linkProfiles } from '@tierwise/relay';
 import { networks, optimizers } from '@tierwise/train';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { MeasureFlags } from './bundle.ts';
 import { type BenchFlags, benchCommand } from './commands/bench.ts';
 import { type CutFlags, cutCommand } from './commands/cut.ts';
 import { doctorCommand } from './commands/doctor.ts';
@@ -12,8 +12,10 @@ import { evalCommand } from './commands/eval.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { type PlanFlags, planCommand } from './commands/plan.ts';
 import { type RunFlags, runCommand } from './commands/run.ts';
+import { algorithms, sampleChoices, type ThresholdFlags, thresholdCommand } from './commands/threshold.ts';
 import { type TrainFlags, trainCommand } from './commands/train.ts';
 import { dataHelp } from './data.ts';
+import { linkNames } from './link.ts';
 import { createTerminal, fail, type Terminal } from './terminal.ts';
 
 /** The first Ctrl-C asks the work to end cleanly, the second does not ask. (The edge handles its own signals.) */
@@ -106,8 +108,51 @@ program
   .option('--threads <n>', 'default: one per core, at most 4', whole(1))
   .option('--json', 'print one JSON object')
   .action(
-    handle((terminal, bundle: string, flags: { data: string; threads?: number }) =>
+    handle((terminal, bundle: string, flags: MeasureFlags) =>
       evalCommand(bundle, flags, terminal, untilCtrlC()),
+    ),
+  );
+
+program
+  .command('threshold')
+  .description('show what every exit threshold of a bundle would do, and choose one')
+  .argument('<bundle>', 'NAME.tierwise')
+  .requiredOption('--data <name|folder>', dataHelp)
+  .addOption(
+    new Option(
+      '--samples <which>',
+      'of the data: those that the training held back, its training half, or the test set (only to look at)',
+    )
+      .choices(sampleChoices)
+      .default('held-back'),
+  )
+  .option('--min-accuracy <share>', 'least accuracy of the composite, 0 to 1', real(0, 1))
+  .option('--max-upload <bytes>', 'most bytes sent for a request, on average', real(0, 1e9))
+  .option('--min-exit <share>', 'least share of samples that exit on the device, 0 to 1', real(0, 1))
+  .option(
+    '--tolerance <share>',
+    'accuracy given up for more exits, without --min-accuracy',
+    real(0, 1),
+    0.0003,
+  )
+  .addOption(
+    new Option(
+      '--algorithm <name>',
+      'exact: sweep over all thresholds; printed: algorithm 2 of the LcDNN paper, a random walk, for comparison',
+    )
+      .choices(algorithms)
+      .default('exact'),
+  )
+  .option('--link <name>', `for the expected latency; one of: ${linkNames.join(', ')}`, 'fast-4g')
+  .option('--device-gflops <x>', 'speed of the device, multiply and add counted apart', real(0.001, 1e6), 2)
+  .option('--edge-gflops <x>', 'speed of the edge', real(0.001, 1e6), 20)
+  .option('--write', 'store the threshold in the bundle, measured anew on the test set', false)
+  .option('--html <file>', 'write a report with the curves')
+  .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+  .option('--json', 'print one JSON object, with the whole curve')
+  .action(
+    handle((terminal, bundle: string, flags: ThresholdFlags) =>
+      thresholdCommand(bundle, flags, terminal, untilCtrlC()),
     ),
   );
 
@@ -147,7 +192,7 @@ program
   .description('the Plan that each strategy makes of a bundle, and what it predicts')
   .argument('<bundle>', 'NAME.tierwise')
   .option('--strategy <name>', `one of: ${Object.keys(strategies).join(', ')}; default all of them`)
-  .option('--link <name>', `one of: ${Object.keys(linkProfiles).join(', ')}`, 'fast-4g')
+  .option('--link <name>', `one of: ${linkNames.join(', ')}`, 'fast-4g')
   .option('--device-gflops <x>', 'speed of the device, multiply and add counted apart', real(0.001, 1e6), 2)
   .option('--edge-gflops <x>', 'speed of the edge', real(0.001, 1e6), 20)
   .option('--raw-input', 'the picture itself may leave the device', false)

@@ -13,7 +13,10 @@ export {
   type PictureSize,
   readPicture,
 } from './data/index.ts';
+export { type CurveCharts, curveBlocks } from './design/curve-blocks.ts';
+export { heldBackSamples } from './design/held-back.ts';
 export { type Interval, wilson } from './design/interval.ts';
+export { rewriteManifest } from './design/rewrite.ts';
 export {
   type Evaluation,
   evaluate,

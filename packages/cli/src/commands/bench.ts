@@ -1,7 +1,7 @@
-import { writeFile } from 'node:fs/promises';
 import type { BenchName, BenchResult } from '@tierwise/bench';
 import { TierwiseError } from '@tierwise/core';
 import { findChrome } from '../chrome.ts';
+import { writeReport } from '../report-file.ts';
 import { type Terminal, table } from '../terminal.ts';
 
 export interface BenchFlags {
@@ -25,21 +25,16 @@ export async function benchCommand(
       'USAGE',
       `there is no benchmark "${name}"; there are: ${Object.keys(benchmarks).join(', ')}`,
     );
-  const chromePath = findChrome();
-  if (chromePath === undefined)
-    throw new TierwiseError(
-      'ENGINE_MISSING',
-      'benchmarks run in Chrome or Chromium, and there is none here: install it, or set CHROME_PATH',
-    );
   const result: BenchResult = await benchmarks[name as BenchName].run({
-    chromePath,
+    chromePath: findChrome(),
     signal,
     onProgress: (line) => terminal.progress(line),
     cases: flags.case,
     runs: flags.runs,
   });
   if (flags.html !== undefined) await writeReport(flags.html, htmlReport(result));
-  terminal.result(result, resultText);
+  const { blocks, ...json } = result;
+  terminal.result(json, resultText);
   if (flags.html !== undefined) terminal.note(`The report is in ${flags.html}.`);
 }
 
@@ -58,26 +53,15 @@ async function openBench(): Promise<typeof import('@tierwise/bench')> {
   }
 }
 
-async function writeReport(file: string, html: string): Promise<void> {
-  try {
-    await writeFile(file, html);
-  } catch (cause) {
-    throw new TierwiseError(
-      'FILE_UNREADABLE',
-      `${file} cannot be written: ${(cause as Error).message}`,
-      { file },
-      { cause },
-    );
-  }
-}
-
 /** Cases side by side: there are few of them, and many metrics. */
 function resultText({ bench, conditions, rows }: BenchResult): string {
   const metrics = [...new Set(rows.flatMap((row) => Object.keys(row.metrics)))];
+  const facts = [...new Set(rows.flatMap((row) => Object.keys(row.facts ?? {})))];
   return [
     table([
       [bench, ...rows.map((row) => row.case)],
       ...metrics.map((metric) => [metric, ...rows.map((row) => row.metrics[metric] ?? '')]),
+      ...facts.map((fact) => [fact, ...rows.map((row) => String(row.facts?.[fact] ?? ''))]),
     ]),
     '',
     table(Object.entries(conditions).map(([name, value]) => [name, String(value)])),

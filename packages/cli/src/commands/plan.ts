@@ -1,7 +1,7 @@
 import { TierwiseError, toTierwiseError } from '@tierwise/core';
 import { readBundle } from '@tierwise/edge';
 import { type Plan, type StrategyName, strategies } from '@tierwise/plan';
-import { type LinkProfileName, linkProfiles } from '@tierwise/relay';
+import { linkContext } from '../link.ts';
 import { bytesText, type Terminal, table } from '../terminal.ts';
 
 export interface PlanFlags {
@@ -14,29 +14,17 @@ export interface PlanFlags {
 
 /** `tierwise plan`: the Plans that the strategies make of a bundle on a link, and what each predicts for one sample. */
 export async function planCommand(bundle: string, flags: PlanFlags, terminal: Terminal): Promise<void> {
-  if (!Object.hasOwn(linkProfiles, flags.link))
-    throw new TierwiseError(
-      'USAGE',
-      `--link: there is no "${flags.link}"; there are ${Object.keys(linkProfiles).join(', ')}`,
-    );
+  const context = linkContext(flags.link);
   if (flags.strategy !== undefined && !Object.hasOwn(strategies, flags.strategy))
     throw new TierwiseError(
       'USAGE',
       `--strategy: there is no "${flags.strategy}"; there are ${Object.keys(strategies).join(', ')}`,
     );
   const { manifest } = await readBundle(bundle);
-  const { up, down } = linkProfiles[flags.link as LinkProfileName];
   const names =
     flags.strategy === undefined
       ? (Object.keys(strategies) as StrategyName[])
       : [flags.strategy as StrategyName];
-  const context = {
-    uplinkBitsPerSecond: up.bitsPerSecond,
-    downlinkBitsPerSecond: down.bitsPerSecond,
-    roundTripMs: up.delayMs + down.delayMs,
-    edge: true,
-    resident: [],
-  };
   const profile = {
     deviceFlopsPerSecond: flags.deviceGflops * 1e9,
     edgeFlopsPerSecond: flags.edgeGflops * 1e9,
@@ -57,7 +45,7 @@ export async function planCommand(bundle: string, flags: PlanFlags, terminal: Te
       terminal.note(`${name}: ${toTierwiseError(error).message}`);
     }
   }
-  terminal.result({ link: flags.link, plans }, () => text(plans, flags, down.bitsPerSecond));
+  terminal.result({ link: flags.link, plans }, () => text(plans, flags, context.downlinkBitsPerSecond));
 }
 
 function text(plans: readonly Plan[], flags: PlanFlags, downlinkBitsPerSecond: number): string {

@@ -27,7 +27,7 @@ export function barFigure({ title, bars }: BarChart): string {
   return figure(title, bars.length * rowHeight, `${title}: ${spoken}`, drawn.join(''));
 }
 
-const plot = { left: 56, right: 12, top: 18, bottom: 40, height: 260 };
+const plot = { left: 56, right: 22, top: 24, bottom: 40, height: 270 };
 
 /** A figure with lines or dots over two axes, its legend above. */
 export function lineFigure({ title, x, y, series, marks = [] }: LineChart): string {
@@ -60,7 +60,7 @@ export function lineFigure({ title, x, y, series, marks = [] }: LineChart): stri
     const left = Number(across.at(where)) > width / 2;
     return (
       `<path class="mark" d="M${across.at(where)} ${plot.top}V${plot.height - plot.bottom}"/>` +
-      `<text x="${Number(across.at(where)) + (left ? -4 : 4)}" y="${plot.height - plot.bottom - 8 - 15 * i}" text-anchor="${left ? 'end' : 'start'}">${escapeHtml(label)}</text>`
+      `<text class="label" x="${Number(across.at(where)) + (left ? -4 : 4)}" y="${plot.height - plot.bottom - 8 - 15 * i}" text-anchor="${left ? 'end' : 'start'}">${escapeHtml(label)}</text>`
     );
   });
   const drawn = series.map(({ points: own, dots }, i) => {
@@ -74,12 +74,12 @@ export function lineFigure({ title, x, y, series, marks = [] }: LineChart): stri
         const label =
           p.label === undefined
             ? ''
-            : `<text x="${Number(p.x) + (left ? -7 : 7)}" y="${p.y}" text-anchor="${left ? 'end' : 'start'}" dominant-baseline="central">${escapeHtml(p.label)}</text>`;
+            : `<text class="label" x="${Number(p.x) + (left ? -7 : 7)}" y="${p.y}" text-anchor="${left ? 'end' : 'start'}" dominant-baseline="central">${escapeHtml(p.label)}</text>`;
         return `<circle class="c${i}" cx="${p.x}" cy="${p.y}" r="4"/>${label}`;
       })
       .join('');
   });
-  const legend = series
+  const legend = (series.length > 1 ? series : [])
     .map(({ name }, i) => `<span><i class="c${i}"></i>${escapeHtml(name)}</span>`)
     .join('');
   const spoken = series
@@ -96,7 +96,7 @@ export function lineFigure({ title, x, y, series, marks = [] }: LineChart): stri
     plot.height,
     `${title}: ${spoken}`,
     grid.join('') + drawn.join('') + marked.join(''),
-    `<p class="legend">${legend}</p>`,
+    legend && `<p class="legend">${legend}</p>`,
   );
 }
 
@@ -128,9 +128,17 @@ function scaleOf(axis: Axis, values: readonly number[], [from, to]: readonly [nu
   return {
     at: (value) => (from + ((inner(value) - lo) / (hi - lo)) * (to - from)).toFixed(1),
     shows,
-    text: axis.text ?? ((value) => numberText(Number(value.toPrecision(6)))),
+    text: axis.text ?? (log ? powerText : (value) => numberText(Number(value.toPrecision(6)))),
     ticks: log ? ticks.map((power) => 10 ** power) : ticks,
   };
+}
+
+/** Small and large powers of ten as such: 10⁻⁴. */
+function powerText(value: number): string {
+  const power = Math.log10(value);
+  if (!Number.isInteger(power) || Math.abs(power) < 3) return numberText(value);
+  const digits = [...String(Math.abs(power))].map((digit) => '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(digit)]);
+  return `10${power < 0 ? '⁻' : ''}${digits.join('')}`;
 }
 
 /** The next of 1, 2, 5, 10, ... */

@@ -34,6 +34,7 @@ figure { margin: 0; max-width: 36rem; }
 figcaption, caption { font-weight: 600; overflow-wrap: anywhere; text-align: left; }
 svg { width: 100%; height: auto; display: block; }
 text { font: 12px system-ui, sans-serif; fill: var(--ink); }
+.label { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
 .grid { stroke: var(--line); fill: none; }
 .mark { stroke: var(--quiet); stroke-dasharray: 4 3; fill: none; }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
@@ -44,8 +45,10 @@ ${[0, 1, 2, 3, 4, 5].map((i) => `.c${i} { fill: var(--c${i}); background: var(--
 .wide { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-td.number, th.number { text-align: right; white-space: nowrap; }
-th[scope=row] { white-space: nowrap; font-weight: 600; position: sticky; left: 0; background: var(--paper); }
+td { white-space: nowrap; }
+td.number, th.number { text-align: right; }
+td.long { white-space: normal; min-width: 18rem; overflow-wrap: anywhere; }
+th[scope=row] { min-width: 6rem; position: sticky; left: 0; background: var(--paper); }
 dl { display: grid; grid-template-columns: minmax(6rem, auto) 1fr; gap: .25rem 1rem; }
 dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
 `;
@@ -81,10 +84,11 @@ function plain(block: Exclude<Block, { kind: 'bars' | 'lines' }>): string {
 
 function table({ title, head, rows }: TableBlock): string {
   const numeric = head.map((_, i) => rows.some((row) => typeof row[i] === 'number'));
-  const kind = (i: number) => (numeric[i] ? ' class="number"' : '');
+  const kind = (i: number, text = '') =>
+    numeric[i] ? ' class="number"' : text.length > 48 ? ' class="long"' : '';
   const cell = (value: string | number, i: number) => {
     const text = escapeHtml(typeof value === 'number' ? numberText(value) : value);
-    return i === 0 ? `<th scope="row">${text}</th>` : `<td${kind(i)}>${text}</td>`;
+    return i === 0 ? `<th scope="row">${text}</th>` : `<td${kind(i, text)}>${text}</td>`;
   };
   const body = rows.map((row) => `<tr>${row.map(cell).join('')}</tr>`);
   return `<div class="wide"><table><caption>${escapeHtml(title)}</caption><thead><tr>${head
