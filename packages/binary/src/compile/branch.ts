@@ -25,8 +25,9 @@ export interface CompileOptions {
  * hold for every possible value exactly as onnxruntime rounds; up to the first dense layer with real weights the
  * program gives the graph's numbers bit for bit when the stem's weights and the pixels are whole numbers.
  *
- * The part may hold Conv, MaxPool, GlobalAveragePool, Mul, Add (of a constant or of two tensors), Sub, BatchNormalization, Relu, Where(GreaterOrEqual(x, 0), 1, -1), Pad
- * with -1, Flatten, Reshape, Gemm and MatMul. What works on +1 and -1 needs weights of +1 and -1.
+ * The part may hold Conv, MaxPool, GlobalAveragePool, Mul, Add (of a constant or of two tensors), Sub, Div,
+ * BatchNormalization, Relu, LeakyRelu, PRelu, Clip, Where(GreaterOrEqual(x, 0), 1, -1), Pad with -1, Flatten, Reshape,
+ * Gemm and MatMul. What works on +1 and -1 needs weights of +1 and -1.
  * @throws TierwiseError MODEL_UNSUPPORTED naming the node that a program cannot express and what was expected;
  *   MODEL_CORRUPT when the graph's shapes do not fit
  */

@@ -1,5 +1,5 @@
 import { TierwiseError } from '@tierwise/core';
-import { attrInt, attrInts, nodeLabel, type TensorType } from '@tierwise/graph';
+import { attrInt, attrInts, attrString, nodeLabel, type TensorType } from '@tierwise/graph';
 import type { NodeProto } from 'onnx-buf';
 import type { Fail } from '../infer.ts';
 import type { Window } from '../program.ts';
@@ -134,25 +134,60 @@ export class NodeScope {
 
   /** The window of a Conv or MaxPool, with `kernel` from the weights or the attribute. */
   window(kernel: readonly number[] | undefined): Window {
+    const { window, more } = this.#slide(kernel);
+    if (more.some((size) => size > 0)) {
+      throw this.fail(`expected equal padding at opposite sides, not [${this.#pads(kernel!)}]`);
+    }
+    return window;
+  }
+
+  /**
+   * The window of a Conv with real weights, whose padding may differ at opposite sides: the weights then get zeros
+   * around them, and the padding is the larger of the two.
+   */
+  paddedWindow(weights: Constant): { window: Window; weights: Constant } {
+    const { window, more } = this.#slide(weights.dims.slice(2));
+    const [top, left] = more;
+    const [filters, c, kernelH, kernelW] = weights.dims as [number, number, number, number];
+    if (window.kernelH === kernelH && window.kernelW === kernelW) return { window, weights };
+    const area = window.kernelH * window.kernelW;
+    const values = new Float64Array(filters * c * area);
+    for (const [i, value] of weights.values.entries()) {
+      const [x, y] = [i % kernelW, Math.floor(i / kernelW) % kernelH];
+      const plane = Math.floor(i / (kernelW * kernelH));
+      values[plane * area + (y + top) * window.kernelW + x + left] = value;
+    }
+    return { window, weights: { dims: [filters, c, window.kernelH, window.kernelW], values } };
+  }
+
+  /** The window with equal padding at opposite sides, and the zeros that its kernel needs for that: [top, left, bottom, right]. */
+  #slide(kernel: readonly number[] | undefined) {
     const expect = (good: boolean, what: string) => {
       if (!good) throw this.fail(`expected ${what}`);
     };
     expect(kernel?.length === 2, 'a two-dimensional kernel');
-    const pads = attrInts(this.node, 'pads', [0, 0, 0, 0]);
-    const strides = attrInts(this.node, 'strides', [1, 1]);
-    expect(pads[0] === pads[2] && pads[1] === pads[3], `equal padding at opposite sides, not [${pads}]`);
     expect(
       attrInts(this.node, 'dilations', []).every((dilation) => dilation === 1),
       'no dilation',
     );
     expect(attrInt(this.node, 'group', 1) === 1, 'one group');
-    return {
-      kernelH: kernel![0]!,
-      kernelW: kernel![1]!,
-      strideH: strides[0]!,
-      strideW: strides[1]!,
-      padH: pads[0]!,
-      padW: pads[1]!,
-    };
+    const [top, left, bottom, right] = this.#pads(kernel!) as [number, number, number, number];
+    const [padH, padW] = [Math.max(top, bottom), Math.max(left, right)];
+    const more = [padH - top, padW - left, padH - bottom, padW - right] as const;
+    const [strideH, strideW] = attrInts(this.node, 'strides', [1, 1]) as [number, number];
+    const [kernelH, kernelW] = [kernel![0]! + more[0] + more[2], kernel![1]! + more[1] + more[3]];
+    return { window: { kernelH, kernelW, strideH, strideW, padH, padW }, more };
+  }
+
+  /** [top, left, bottom, right], with `auto_pad` worked out. */
+  #pads(kernel: readonly number[]): readonly number[] {
+    const auto = attrString(this.node, 'auto_pad', 'NOTSET');
+    if (!auto.startsWith('SAME')) return attrInts(this.node, 'pads', [0, 0, 0, 0]);
+    const strides = attrInts(this.node, 'strides', [1, 1]);
+    const both = this.inputDims()
+      .slice(2)
+      .map((size, i) => Math.max(0, (Math.ceil(size / strides[i]!) - 1) * strides[i]! + kernel[i]! - size));
+    const before = both.map((pad) => (auto === 'SAME_UPPER' ? Math.floor(pad / 2) : Math.ceil(pad / 2)));
+    return [...before, ...both.map((pad, i) => pad - before[i]!)];
   }
 }

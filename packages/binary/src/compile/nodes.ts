@@ -1,6 +1,7 @@
 import { attrFloat, attrInt, attrInts, attrString } from '@tierwise/graph';
 import type { NodeProto } from 'onnx-buf';
 import { showShape, sizeOf } from '../infer.ts';
+import { clip, leakyRelu, pRelu } from './activations.ts';
 import { direction } from './chain.ts';
 import type { Constant } from './constants.ts';
 import { NodeScope, type Scope, type State } from './node-scope.ts';
@@ -35,6 +36,13 @@ function checkShape(n: NodeScope, state: State): void {
 const multiply = (n: NodeScope): State => {
   const { state, values } = n.operands();
   return n.after(state, { kind: 'mul', values });
+};
+
+/** x / a is x * (1 / a), which can differ from a division in the last bit. */
+const divide = (n: NodeScope): State => {
+  const { state, values, side } = n.operands();
+  if (side === 0) throw n.fail('expected a division by a constant');
+  return n.after(state, { kind: 'mul', values: values.map((value) => 1 / value) });
 };
 
 /** Of a constant it is a step; of two tensors it is the running sum of a residual network. */
@@ -82,9 +90,12 @@ function plusMinusOnes(n: NodeScope, weights: Constant): Constant {
 
 const convolution = (n: NodeScope): State => {
   const state = n.any(0);
+  if (!n.isBits(state)) {
+    const { window, weights } = n.paddedWindow(n.constant(1));
+    return withBias(n, n.emitter.convReal(n.real(n.state(0)), window, weights, n.fail));
+  }
   const weights = n.constant(1);
   const window = n.window(weights.dims.slice(2));
-  if (!n.isBits(state)) return withBias(n, n.emitter.convReal(n.real(n.state(0)), window, weights, n.fail));
   if (window.padH + window.padW > 0) throw n.fail('pads +1 and -1 with 0; expected a Pad with -1 before it');
   const padded = { ...window, padH: state.pad?.h ?? 0, padW: state.pad?.w ?? 0 };
   return withBias(n, n.emitter.convBinary(state.base, padded, plusMinusOnes(n, weights), n.fail));
@@ -198,17 +209,21 @@ const handlers: ReadonlyMap<string, (n: NodeScope) => State> = new Map(
   Object.entries({
     Add: add,
     BatchNormalization: batchNormalization,
+    Clip: clip,
     Conv: convolution,
+    Div: divide,
     Dropout: dropout,
     Flatten: sameOrder,
     Gemm: gemm,
     GlobalAveragePool: globalAveragePool,
     GreaterOrEqual: greaterOrEqual,
     Identity: sameOrder,
+    LeakyRelu: leakyRelu,
     MatMul: (n: NodeScope) => dense(n, false),
     MaxPool: maxPool,
     Mul: multiply,
     Pad: pad,
+    PRelu: pRelu,
     Relu: (n: NodeScope) => n.after(n.state(0), { kind: 'relu' }),
     Reshape: sameOrder,
     Sub: subtract,

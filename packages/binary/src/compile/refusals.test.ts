@@ -103,15 +103,18 @@ test.each<[string, (start: Start) => Value, string]>([
     'expected no dilation',
   ],
   [
-    'unequal padding',
-    ({ b, x, constant }) => b.op('Conv', [x, constant([2, 2, 3, 3])], { ...kernel, pads: [0, 0, 1, 1] }),
+    'unequal padding of a pool',
+    ({ b, x }) => b.op('MaxPool', [x], { ...kernel, pads: [0, 0, 1, 1] }),
     'equal padding at opposite sides',
   ],
   [
-    'automatic padding that pads',
-    ({ b, x, constant }) => b.op('Conv', [x, constant([2, 2, 3, 3])], { ...kernel, auto_pad: 'SAME_UPPER' }),
-    'padding in pads',
+    'unequal padding of signs',
+    ({ b, x, constant }) =>
+      b.op('Conv', [b.sign(x), constant([2, 2, 3, 3])], { ...kernel, pads: [0, 0, 1, 1] }),
+    'equal padding at opposite sides',
   ],
+  ['a division by what is computed', ({ b, x }) => b.div(x, x), 'one of the two inputs must be a constant'],
+  ['a reciprocal', ({ b, x }) => b.div(b.scalar(1), x), 'expected a division by a constant'],
   [
     'a pool that rounds up',
     ({ b, x }) => b.op('MaxPool', [x], { ...kernel, strides: [2, 2], ceil_mode: 1 }),

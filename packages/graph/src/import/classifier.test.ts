@@ -233,6 +233,18 @@ describe('importClassifier', () => {
     expectClose((await scoresOf(network(true), batch)).values, await run(network(false), 'x', batch, 'y'));
   });
 
+  it('makes zeros around a picture part of the convolution that takes them', async () => {
+    const b = new GraphBuilder('padded');
+    const padded = b.op('Pad', [b.input('x', 'float32', ['n', 3, 6, 6]), b.ints(0, 0, 1, 2, 0, 0, 0, 1)]);
+    let x = b.op('Conv', [padded, stored(b, 'w', [4, 3, 3, 3])], { pads: [0, 1, 1, 0] });
+    x = b.op('MaxPool', [b.op('Pad', [x, b.ints(0, 0, 0, 0, 0, 0, 0, 0)])], { kernel_shape: [2, 2] });
+    b.output(b.op('Flatten', [b.op('GlobalAveragePool', [x])]), 'float32', ['n', 4], 'y');
+    const batch = pictures(2, [1, 3, 6, 6]);
+    const { values, model } = await scoresOf(b.model, batch);
+    expectClose(values, await run(b.model, 'x', batch, 'y'));
+    expect(model.graph!.node.map(({ opType }) => opType)).not.toContain('Pad');
+  });
+
   it('softmax over several dimensions at once keeps its meaning', async () => {
     const b = new GraphBuilder('planes');
     const y = b.op('Softmax', [features(b, 'n')]);

@@ -9,6 +9,7 @@ import { inferShapes, type TensorType } from '../shapes.ts';
 import { statedDims, valueInfo } from '../value-info.ts';
 import { openBatch } from './batch.ts';
 import { cancelTransposes, channelsFirst } from './layout.ts';
+import { foldPads } from './pads.ts';
 import { upgrade } from './upgrade.ts';
 
 export interface ImportOptions {
@@ -65,7 +66,9 @@ export function importClassifier(model: ModelProto, options: ImportOptions = {})
   const [batch, ...rest] = picture.dims as [number, number, number, number];
   const [channels, height, width] = picture.isNhwc ? [rest[2]!, rest[0]!, rest[1]!] : rest;
   const dims = [1, channels as 1 | 3, height!, width!] as const;
-  const types = inferShapes(now, { inputs: { [picture.name]: [batch, ...dims.slice(1)] } });
+  const sizes = { inputs: { [picture.name]: [batch, ...dims.slice(1)] } };
+  now = foldPads(now, sizes);
+  const types = inferShapes(now, sizes);
   const scores = findScores(now, types, options.output);
   if (scores.from !== scores.tensor)
     notes.push(`scores are "${scores.tensor}", before ${scores.through} gives "${scores.from}"`);
