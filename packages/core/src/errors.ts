@@ -27,6 +27,7 @@ export const errorTable = {
   // Limits and availability
   BODY_TOO_LARGE: { status: 413, retryable: false },
   ORIGIN_REFUSED: { status: 403, retryable: false },
+  TOKEN_REFUSED: { status: 401, retryable: false },
   OVERLOADED: { status: 503, retryable: true },
   DRAINING: { status: 503, retryable: true },
   EDGE_UNREACHABLE: { status: 502, retryable: true },

@@ -24,6 +24,7 @@ export const remedies: Readonly<Record<ErrorCode, string>> = {
     'Correct what the message names, or fetch the file again: it is not the data that its name says.',
   BODY_TOO_LARGE: 'Send fewer bytes, or raise the limit where you run the edge.',
   ORIGIN_REFUSED: 'Serve the page from the edge itself, or allow its origin where you run the edge.',
+  TOKEN_REFUSED: 'Send one of the tokens of this edge: Authorization: Bearer <token>.',
   OVERLOADED: 'Wait as Retry-After says and try again.',
   DRAINING: 'The server is going down: connect again, preferably to another one.',
   EDGE_UNREACHABLE:
