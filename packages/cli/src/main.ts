@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { TierwiseError } from '@tierwise/core';
 import { strategies } from '@tierwise/plan';
-import { networks, optimizers } from '@tierwise/train';
+import { networks, optimizers, recipes } from '@tierwise/train';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { MeasureFlags } from './bundle.ts';
 import { type BenchFlags, benchCommand } from './commands/bench.ts';
@@ -80,10 +80,32 @@ program
   .requiredOption('--network <name>', `one of: ${Object.keys(networks).join(', ')}`)
   .requiredOption('--data <name|folder>', dataHelp)
   .requiredOption('-o, --output <folder>', 'the bundle to write, NAME.tierwise')
-  .option('--epochs <n>', 'passes over the training samples', whole(1), 12)
-  .option('--batch <n>', 'samples in one step', whole(2), 200)
-  .option('--optimizer <name>', `one of: ${Object.keys(optimizers).join(', ')}`, 'adam')
-  .option('--rate <x>', 'highest learning rate; warm-up and a cosine surround it', real(0, 10), 2e-3)
+  .option(
+    '--schedule <name>',
+    'joint: main network and branch at once; main-first: then the branch on the frozen main network, by distillation',
+    'joint',
+  )
+  .option(
+    '--epochs <n>',
+    'passes over the training samples; of the main network when it goes first',
+    whole(1),
+    12,
+  )
+  .option('--branch-epochs <n>', 'of the branch when it goes second (default: as --epochs)', whole(1))
+  .option('--batch <n>', "samples in one step (default: the network's own)", whole(2))
+  .option(
+    '--optimizer <name>',
+    `one of: ${Object.keys(optimizers).join(', ')} (default: adam for joint, else the network's own)`,
+  )
+  .option(
+    '--rate <x>',
+    "highest learning rate, with a warm-up before and a cosine after it (default: the optimizer's own)",
+    real(0, 10),
+  )
+  .option('--branch-rate <x>', 'of the branch when it goes second, with adam (default: 0.002)', real(0, 10))
+  .option('--recipe <name>', `how the branch is built, one of: ${Object.keys(recipes).join(', ')}`, 'xnor')
+  .option('--branch-depth <n>', 'binary convolutions of a branch that does not mirror the network', whole(1))
+  .option('--branch-width <n>', 'filters of its first one; they double where the map is halved', whole(1))
   .option('--holdout <n>', 'training samples held back to choose the threshold', whole(1), 5000)
   .option('--shift <pixels>', 'training pictures are moved by up to this', whole(0), 1)
   .option('--flip', 'mirror training pictures at random', false)

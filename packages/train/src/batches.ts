@@ -1,13 +1,27 @@
-import { permutation, random } from '@tierwise/core';
-import type { TrainingSettings } from './checkpoint.ts';
+import { elementCount, permutation, random } from '@tierwise/core';
 import type { Dataset } from './data/index.ts';
-import type { Mask } from './layers/training.ts';
+import type { Mask, Parameter, Statistic } from './layers/training.ts';
+import type { TrainingSettings } from './settings.ts';
 
 /** Streams of randomness by purpose; the first name after the seed. */
-const purpose = { holdout: 1, order: 2, augment: 3, dropout: 4, parameters: 5 } as const;
+const purpose = { holdout: 1, order: 2, augment: 3, dropout: 4, parameters: 5, branch: 6 } as const;
 
-/** The stream from which parameter number `index` draws its starting values. */
-export const parameterStream = (seed: number, index: number) => random(seed, purpose.parameters, index);
+/**
+ * Values that parameters and running statistics start with, each parameter's from a stream of its own. A branch that
+ * is trained alone has other streams than the network that was trained before it.
+ */
+export function startingValues(
+  layers: { readonly parameters: readonly Parameter[]; readonly statistics: readonly Statistic[] },
+  seed: number,
+  of: 'parameters' | 'branch' = 'parameters',
+): Map<string, Float32Array<ArrayBuffer>> {
+  const values = new Map(
+    layers.parameters.map((parameter, i) => [parameter.name, parameter.init(random(seed, purpose[of], i))]),
+  );
+  for (const { name, dims, start } of layers.statistics)
+    values.set(name, new Float32Array(elementCount(dims)).fill(start));
+  return values;
+}
 
 /** Which training samples are learnt from and which are held back for the threshold; indices into the data set. */
 export function holdBack(
@@ -19,14 +33,15 @@ export function holdBack(
   return { held: order.subarray(0, holdout), train: order.subarray(holdout) };
 }
 
-/** The order of the training samples in `epoch`: a new permutation each time. */
+/** The order of the training samples in `epoch`, counted over all phases: a new permutation each time. */
 export function epochOrder(train: Uint32Array, seed: number, epoch: number): Uint32Array {
   return permutation(train.length, random(seed, purpose.order, epoch)).map((i) => train[i]!);
 }
 
 /**
  * Copies the samples `indices` into `into` (uint8 [n, c, h, w]), each moved by up to `shift` pixels each way (black
- * comes in from outside) and mirrored half the time when `flip`. What is drawn depends on seed and step alone.
+ * comes in from outside) and mirrored half the time when `flip`. What is drawn depends on seed and
+ * step alone; steps are counted over all phases.
  */
 export function augment(
   data: Dataset,

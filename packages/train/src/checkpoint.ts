@@ -1,53 +1,42 @@
 import { readFile } from 'node:fs/promises';
 import { readSafetensors, type Tensor, TierwiseError, writeSafetensors } from '@tierwise/core';
 import { writeFileWhole } from './files.ts';
-
-/** Everything a training is determined by. A resumed training must have the same. */
-export interface TrainingSettings {
-  readonly network: string;
-  readonly data: string;
-  readonly samples: number;
-  readonly holdout: number;
-  readonly epochs: number;
-  readonly batch: number;
-  readonly optimizer: string;
-  readonly peakRate: number;
-  readonly warmup: number;
-  readonly weightDecay: number;
-  /** Largest shift of a training picture in pixels, each way. */
-  readonly shift: number;
-  /** Whether training pictures are mirrored at random. */
-  readonly flip: boolean;
-  readonly seed: number;
-}
+import type { PhaseKind, TrainingSettings } from './settings.ts';
+import type { HeadName } from './step.ts';
 
 /** One line of the run record. Losses are means, accuracies shares, over the epoch's training samples. */
 export interface EpochRecord {
+  readonly phase: PhaseKind;
+  /** From 1 in each phase. */
   readonly epoch: number;
-  readonly lossMain: number;
-  readonly lossBranch: number;
-  readonly accuracyMain: number;
-  readonly accuracyBranch: number;
+  readonly losses: ByHead;
+  readonly accuracies: ByHead;
+  /** Learning rate of the epoch's last step. */
+  readonly rate: number;
   readonly seconds: number;
 }
 
+/** A number for each head that the phase trains. */
+export type ByHead = Readonly<Partial<Record<HeadName, number>>>;
+
 export interface Checkpoint {
   readonly settings: TrainingSettings;
-  /** Steps done. */
+  /** Index of the phase under way, and its steps done. */
+  readonly phase: number;
   readonly step: number;
   readonly history: readonly EpochRecord[];
-  /** Sums over the epoch under way: loss and correct counts, in the order of `EpochRecord`. */
+  /** Sums over the epoch under way: loss and correct count of each head. */
   readonly running: readonly number[];
+  /** Weights of earlier phases and the state of this one. */
   readonly tensors: ReadonlyMap<string, Tensor>;
 }
+
+const format = 'tierwise-checkpoint/2';
 
 /** Writes a checkpoint as safetensors, whole or not at all. */
 export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
   const { tensors, ...rest } = checkpoint;
-  await writeFileWhole(
-    path,
-    writeSafetensors(tensors, { format: 'tierwise-checkpoint/1', training: JSON.stringify(rest) }),
-  );
+  await writeFileWhole(path, writeSafetensors(tensors, { format, training: JSON.stringify(rest) }));
 }
 
 /**
@@ -73,8 +62,7 @@ export async function loadCheckpoint(
   const { tensors, metadata } = readSafetensors(bytes, path);
   const invalid = (what: string) =>
     new TierwiseError('CHECKPOINT_INVALID', `${path}: ${what}`, { file: path });
-  if (metadata['format'] !== 'tierwise-checkpoint/1')
-    throw invalid('this is not a checkpoint of this version');
+  if (metadata['format'] !== format) throw invalid('this is not a checkpoint of this version');
   let rest: Omit<Checkpoint, 'tensors'>;
   try {
     rest = JSON.parse(metadata['training'] ?? '');
@@ -83,13 +71,16 @@ export async function loadCheckpoint(
   }
   if (
     typeof rest?.settings !== 'object' ||
+    !Number.isSafeInteger(rest.phase) ||
     !Number.isSafeInteger(rest.step) ||
     !Array.isArray(rest.history) ||
     !Array.isArray(rest.running)
   )
     throw invalid('its training record is incomplete');
-  for (const key of Object.keys(settings) as (keyof TrainingSettings)[])
-    if (rest.settings[key] !== settings[key])
-      throw invalid(`it was made with ${key} ${rest.settings[key]}, not ${settings[key]}`);
+  for (const key of Object.keys(settings) as (keyof TrainingSettings)[]) {
+    const [was, is] = [JSON.stringify(rest.settings[key]), JSON.stringify(settings[key])];
+    if (was !== is) throw invalid(`it was made with ${key} ${was}, not ${is}`);
+  }
+  if (!settings.phases[rest.phase]) throw invalid('its training record is incomplete');
   return { ...rest, tensors };
 }

@@ -1,38 +1,84 @@
+import type { PreprocessSpec } from '@tierwise/core';
 import { GraphBuilder, type ModelProto } from '@tierwise/graph';
 import { InferenceLayers, type Weights } from './layers/inference.ts';
+import { TrainingLayers } from './layers/training.ts';
 import type { Network } from './networks/index.ts';
+import { type BranchChoice, branchEnds, findRecipe } from './recipes/index.ts';
+import { mirrorOf } from './settings.ts';
 
 /** Names of the tensors that every exported composite has. */
 export const ports = { input: 'pixels', stem: 'stem', main: 'scores', branch: 'branch_scores' } as const;
 
+/** Our networks take pixels as they are: whole numbers 0..255. */
+export function pixelPreprocess({ input }: Network): PreprocessSpec {
+  return { ...input, scale: 1, mean: [0], std: [1] };
+}
+
+/** Shape of the tensor at `network`'s cut for one sample, [1, c, h, w]. */
+export function stemDimsOf(network: Network): readonly number[] {
+  const layers = new TrainingLayers(new GraphBuilder(network.name));
+  const { channels, height, width } = network.input;
+  return network.stem(layers, { value: 'pixels', dims: [1, channels, height, width] }).dims;
+}
+
 export interface Exported {
-  /** Input `pixels` float32 [N, c, h, w], whole numbers 0..255; outputs `scores` and `branch_scores` [N, classes]. */
+  /** Input `pixels` float32 [N, c, h, w], whole numbers 0..255; output `scores` [N, classes]. */
   readonly model: ModelProto;
   /** Shape of the tensor at the cut for one sample, [1, c, h, w]. */
   readonly stemDims: readonly number[];
 }
 
-/**
- * The composite as one ONNX graph with its weights inside: main network and branch share the stem, whose tensor is
- * named `stem`. `smallEnds` rounds the branch's last layers, dense weights to 8 bits and the rest to float16, so that
- * its file can hold them in a quarter and half of the bytes and compute the same.
- */
+/** Stem and main network as one ONNX graph with the weights inside. The stem's tensor is named `stem`. */
+export function exportMain(network: Network, weights: Weights, classes: number): Exported {
+  const b = new GraphBuilder(network.name);
+  const { channels, height, width } = network.input;
+  const value = b.input(ports.input, 'float32', ['N', channels, height, width]);
+  const layers = new InferenceLayers(b, weights);
+  const stem = layers.mark(network.stem(layers, { value, dims: [1, channels, height, width] }), ports.stem);
+  layers.mark(network.main(layers, stem, classes), ports.main);
+  b.output(ports.main, 'float32', ['N', classes]);
+  return { model: b.model, stemDims: stem.dims };
+}
+
+export interface AddBranchOptions {
+  /** The tensor that the branch takes, [1, c, h, w]. */
+  readonly stem: { readonly tensor: string; readonly dims: readonly number[] };
+  readonly classes: number;
+  /**
+   * Rounds the branch's last layers, dense weights to 8 bits and the rest to float16, so that its file can hold them
+   * in a quarter and half of the bytes and compute the same.
+   */
+  readonly smallEnds: boolean;
+}
+
+/** Writes a trained branch into `model`, which is changed: output `branch_scores` [N, classes]. */
+export function addBranch(
+  model: ModelProto,
+  branch: BranchChoice,
+  weights: Weights,
+  options: AddBranchOptions,
+): void {
+  const b = new GraphBuilder(model);
+  const layers = new InferenceLayers(b, weights, (layer) => options.smallEnds && branchEnds.has(layer));
+  const { tensor: value, dims } = options.stem;
+  const scores = findRecipe(branch.recipe)(layers, { value, dims }, options.classes, branch.design);
+  layers.mark(scores, ports.branch);
+  b.output(ports.branch, 'float32', ['N', options.classes]);
+}
+
+/** The composite as one ONNX graph: main network and branch share the stem. Without `branch` it mirrors the network. */
 export function exportComposite(
   network: Network,
   weights: Weights,
   classes: number,
-  options: { smallEnds: boolean },
+  options: { readonly smallEnds: boolean; readonly branch?: BranchChoice },
 ): Exported {
-  const b = new GraphBuilder(network.name);
-  const { channels, height, width } = network.input;
-  const value = b.input(ports.input, 'float32', ['N', channels, height, width]);
-  const layers = new InferenceLayers(
-    b,
-    weights,
-    (layer) => options.smallEnds && network.branchEnds.includes(layer),
-  );
-  const { stem } = network.build(layers, { value, dims: [1, channels, height, width] }, classes);
-  b.output(ports.main, 'float32', ['N', classes]);
-  b.output(ports.branch, 'float32', ['N', classes]);
-  return { model: b.model, stemDims: stem.dims };
+  const exported = exportMain(network, weights, classes);
+  const stem = { tensor: ports.stem, dims: exported.stemDims };
+  addBranch(exported.model, options.branch ?? mirrorOf(network), weights, {
+    stem,
+    classes,
+    smallEnds: options.smallEnds,
+  });
+  return exported;
 }

@@ -1,5 +1,6 @@
+export type { Backbone } from './backbone.ts';
 export { writeBundle } from './bundle.ts';
-export type { EpochRecord, TrainingSettings } from './checkpoint.ts';
+export type { ByHead, EpochRecord } from './checkpoint.ts';
 export {
   type Dataset,
   type DatasetSplit,
@@ -27,13 +28,46 @@ export {
   openComposite,
   thresholdOf,
 } from './evaluate.ts';
-export { exportComposite, ports } from './export.ts';
-export { type CompositeFiles, makeComposite, subset } from './make.ts';
-export { findNetwork, networks } from './networks/index.ts';
-export { optimizers } from './optimizer.ts';
+export {
+  addBranch,
+  exportComposite,
+  exportMain,
+  pixelPreprocess,
+  ports,
+  stemDimsOf,
+} from './export.ts';
+export type { Weights } from './layers/inference.ts';
+export {
+  type CompositeFiles,
+  type CompositeGraph,
+  makeComposite,
+  networkComposite,
+  subset,
+} from './make.ts';
+export { findNetwork, type Network, networks } from './networks/index.ts';
+export { type OptimizerName, optimizers } from './optimizer.ts';
+export {
+  type BranchBlock,
+  type BranchChoice,
+  type BranchDesign,
+  findRecipe,
+  freeDesign,
+  type RecipeName,
+  recipes,
+} from './recipes/index.ts';
 export type { Axis, BarChart, Block, LineChart, Series, TableBlock } from './report/blocks.ts';
 export { reportPage } from './report/page.ts';
 export { numberText } from './report/text.ts';
+export {
+  branchPhases,
+  mirrorOf,
+  type PhaseKind,
+  type PhaseSettings,
+  phasesOf,
+  type Schedule,
+  schedules,
+  type TrainingSettings,
+} from './settings.ts';
 export {
   atThreshold,
   type CurvePoint,
@@ -44,5 +78,11 @@ export {
   type ThresholdChoice,
   type ThresholdTargets,
 } from './threshold.ts';
-export { type TrainingProgress, train } from './trainer.ts';
+export {
+  type Trained,
+  type TrainingProgress,
+  type TrainOptions,
+  train,
+  trainBranch,
+} from './trainer.ts';
 export { untrainedWeights } from './untrained.ts';

@@ -1,10 +1,9 @@
 import { compileBranch } from '@tierwise/binary/compile';
-import { sha256Hex, TierwiseError } from '@tierwise/core';
+import { type PreprocessSpec, sha256Hex, TierwiseError } from '@tierwise/core';
 import { extract, type ModelProto, summarize, writeOnnx } from '@tierwise/graph';
 import { type Artifact, type Manifest, parseManifest } from '@tierwise/plan';
 import { holdBack } from './batches.ts';
 import { calibrateRange, chooseCodec } from './calibrate.ts';
-import type { TrainingSettings } from './checkpoint.ts';
 import type { Dataset } from './data/index.ts';
 import {
   type Evaluation,
@@ -14,9 +13,10 @@ import {
   openComposite,
   type Progress,
 } from './evaluate.ts';
-import { exportComposite, ports } from './export.ts';
+import { exportComposite, pixelPreprocess, ports } from './export.ts';
 import type { Weights } from './layers/inference.ts';
 import { findNetwork } from './networks/index.ts';
+import type { TrainingSettings } from './settings.ts';
 import { chooseThreshold, type ThresholdChoice } from './threshold.ts';
 
 /** The files of a composite, not yet written. */
@@ -26,10 +26,37 @@ export interface CompositeFiles {
   readonly evaluation: Evaluation;
 }
 
+/** A trained composite as one graph: what `makeComposite` turns into files. */
+export interface CompositeGraph {
+  readonly model: ModelProto;
+  /** Names of its tensors: what it takes, where the branch leaves, and the scores of both. */
+  readonly ports: {
+    readonly input: string;
+    readonly stem: string;
+    readonly main: string;
+    readonly branch: string;
+  };
+  /** Shape of the tensor at the cut for one sample, [1, c, h, w]. */
+  readonly stemDims: readonly number[];
+  readonly preprocess: PreprocessSpec;
+}
+
+/** The composite of a network of ours with the `weights` that `train` gave for `settings`. */
+export function networkComposite(
+  settings: TrainingSettings,
+  weights: Weights,
+  classes: number,
+): CompositeGraph {
+  const network = findNetwork(settings.network);
+  const exported = exportComposite(network, weights, classes, { smallEnds: true, branch: settings });
+  return { ...exported, ports, preprocess: pixelPreprocess(network) };
+}
+
 export interface MakeOptions {
   readonly name: string;
+  /** What it was trained with: kept in the manifest. The samples held back are drawn from its `seed`. */
   readonly settings: TrainingSettings;
-  readonly weights: Weights;
+  readonly composite: CompositeGraph;
   readonly train: Dataset;
   readonly test: Dataset;
   /** How far below the best the composite may be on the held-back samples, a share; e.g. 0.0003. */
@@ -54,23 +81,22 @@ export function subset(data: Dataset, indices: Uint32Array): Dataset {
 }
 
 /**
- * Turns trained weights into a composite: exports the graph, compiles the branch, and chooses codec and threshold
- * on the training samples that were held back. The test set is looked at once, at the end, to report.
+ * Turns a trained graph into a composite: compiles the branch, and chooses codec and threshold on the training samples
+ * that were held back. The test set is looked at once, at the end, to report.
  */
 export async function makeComposite(options: MakeOptions): Promise<CompositeFiles> {
   const { settings, train, test, tolerance } = options;
-  const network = findNetwork(settings.network);
+  const { model, ports, preprocess } = options.composite;
   const classes = train.classes.length;
-  const { model, stemDims } = exportComposite(network, options.weights, classes, { smallEnds: true });
   const branch = compileBranch(model, {
     input: ports.input,
     outputs: [ports.stem, ports.branch],
     halfPrecisionEnds: true,
   });
   const modelBytes = writeOnnx(model);
-  const inputDims = [1, network.input.channels, network.input.height, network.input.width];
+  const inputDims = [1, preprocess.channels, preprocess.height, preprocess.width];
   const input = { tensor: ports.input, dims: inputDims };
-  const stem = { tensor: ports.stem, dims: [...stemDims] };
+  const stem = { tensor: ports.stem, dims: [...options.composite.stemDims] };
   await using composite = await openComposite({
     model: modelBytes,
     branch,
@@ -94,14 +120,7 @@ export async function makeComposite(options: MakeOptions): Promise<CompositeFile
     format: 'tierwise/1',
     name: options.name,
     labels: [...train.classes],
-    preprocess: {
-      channels: network.input.channels,
-      height: network.input.height,
-      width: network.input.width,
-      scale: 1,
-      mean: [0],
-      std: [1],
-    },
+    preprocess,
     input,
     stem,
     branch: {
@@ -114,7 +133,7 @@ export async function makeComposite(options: MakeOptions): Promise<CompositeFile
     },
     codec,
     exit: { kind: 'entropy', threshold: choice.threshold },
-    flops: flopsOf(model),
+    flops: flopsOf(options.composite),
   };
   const evaluation = await evaluate(composite, parseManifest(draft), test, {
     onProgress: (p) => options.onProgress?.('test', p),
@@ -161,7 +180,7 @@ async function decide(composite: Measured, held: Dataset, tolerance: number, opt
   return { codec, choice, tried };
 }
 
-function flopsOf(model: ModelProto): Manifest['flops'] {
+function flopsOf({ model, ports }: CompositeGraph): Manifest['flops'] {
   const flops = (inputs: string[], outputs: string[]) =>
     summarize(extract(model, { inputs, outputs })).totals.flops;
   return {

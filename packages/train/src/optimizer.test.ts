@@ -16,7 +16,7 @@ const plain = {
   },
   sgd(p: number, g: number, [v]: number[], rate: number) {
     const velocity = 0.9 * v! + g;
-    return { p: p - rate * velocity, slots: [velocity] };
+    return { p: p - rate * (g + 0.9 * velocity), slots: [velocity] };
   },
 };
 

@@ -9,9 +9,11 @@ export interface Update {
   readonly slots: readonly Value[];
 }
 
+export type OptimizerName = 'adam' | 'sgd';
+
 /** Written into the training graph: the step is one ONNX file, optimiser included. */
 export interface Optimizer {
-  readonly name: 'adam' | 'sgd';
+  readonly name: OptimizerName;
   /** Tensors kept per parameter, each of its shape and starting at 0. */
   readonly slots: readonly string[];
   /** Scalars that change with the step (counted from 1), by input name. */
@@ -45,18 +47,19 @@ export const adam: Optimizer = {
   },
 };
 
-/** Stochastic gradient descent with momentum 0.9: v = 0.9 v + g, p = p - rate v. */
+/** Stochastic gradient descent with Nesterov's momentum 0.9: v = 0.9 v + g, p = p - rate (g + 0.9 v). */
 export const sgd: Optimizer = {
   name: 'sgd',
   slots: ['velocity'],
   scalars: () => ({}),
   update(b, parameter, gradient, [velocity], rate) {
     const v = b.add(b.mul(velocity!, b.scalar(0.9)), gradient);
-    return { value: b.sub(parameter, b.mul(v, rate)), slots: [v] };
+    const ahead = b.add(b.mul(v, b.scalar(0.9)), gradient);
+    return { value: b.sub(parameter, b.mul(ahead, rate)), slots: [v] };
   },
 };
 
-export const optimizers: Readonly<Record<Optimizer['name'], Optimizer>> = { adam, sgd };
+export const optimizers: Readonly<Record<OptimizerName, Optimizer>> = { adam, sgd };
 
 /** Decoupled weight decay (Loshchilov and Hutter 2019) of real weights, then the range that a kind keeps. */
 export function keepInRange(

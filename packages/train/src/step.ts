@@ -1,17 +1,19 @@
 /**
- * The whole training step as one ONNX graph: forward, both losses, backward, optimiser, running averages.
+ * The whole training step of a phase as one ONNX graph: forward, losses, backward, optimiser, running averages.
  * onnxruntime runs it; any machine with ONNX Runtime could.
  *
- * Inputs: `pixels` uint8 [n, c, h, w], `targets` float32 [n, classes] (rows sum to 1), `rate` float32 [],
- * the optimiser's scalars, a mask per dropout, and every tensor of the state by name. Outputs: each tensor of
- * the state as `<name>.next`, `loss.main`, `loss.branch` (means over the batch) and `correct.main`,
- * `correct.branch` (counts), all float32.
+ * Inputs: what the phase learns from (`pixels` uint8 [n, c, h, w]; or `stem` float32 [n, c, h, w] and `teacher`
+ * float32 [n, classes], which a frozen backbone gives), `targets` float32 [n, classes] (rows sum to 1), `rate`
+ * float32 [], the optimiser's scalars, a mask per dropout, and every tensor of the state by name. Outputs: each tensor
+ * of the state as `<name>.next`, and for each head `loss.<head>` (mean over the batch) and `correct.<head>` (count),
+ * all float32.
  */
 import { differentiate, GraphBuilder, type Value, writeOnnx } from '@tierwise/graph';
 import type { Feature } from './layers/layers.ts';
 import { type Mask, type Parameter, type Statistic, TrainingLayers } from './layers/training.ts';
 import type { Network } from './networks/index.ts';
 import { keepInRange, type Optimizer } from './optimizer.ts';
+import { type BranchChoice, findRecipe } from './recipes/index.ts';
 
 /** A tensor that lives from step to step: parameter, running statistic or slot of the optimiser; float32. */
 export interface StateTensor {
@@ -19,8 +21,12 @@ export interface StateTensor {
   readonly dims: readonly number[];
 }
 
+/** What has scores and a loss. */
+export type HeadName = 'main' | 'branch';
+
 export interface TrainingStep {
   readonly model: Uint8Array;
+  readonly heads: readonly HeadName[];
   readonly parameters: readonly Parameter[];
   readonly statistics: readonly Statistic[];
   readonly masks: readonly Mask[];
@@ -34,35 +40,93 @@ export interface StepOptions {
   readonly weightDecay: number;
 }
 
-/** Cross-entropy -mean_n sum_c target log softmax(scores), and how many rows have their maximum where the target has. */
-function loss(b: GraphBuilder, scores: Feature, targets: Value): { loss: Value; correct: Value } {
-  const logP = b.op('LogSoftmax', [scores.value], { axis: 1 });
-  const mean = b.neg(b.mean(b.sum(b.mul(logP, targets), [1]), [0]));
-  const top = (x: Value) => b.op('ArgMax', [x], { axis: 1, keepdims: 0 });
-  const hits = b.op('Cast', [b.op('Equal', [top(scores.value), top(targets)])], { to: 1 });
-  return { loss: mean, correct: b.sum(hits, [0]) };
+interface Head {
+  readonly name: HeadName;
+  readonly scores: Feature;
+  /** Adds the loss of not matching another network's scores. */
+  readonly matching?: { readonly scores: Value; readonly temperature: number };
 }
 
 /**
- * Writes the step of `network` with the joint loss CE(main) + CE(branch), equal weights: LcDNN eq. 1 in the
- * adopted form (systems.md section 6.2). The stem learns from both.
+ * The step of `network` alone, or with `branch` the joint step with the loss CE(main) + CE(branch), equal weights:
+ * LcDNN eq. 1 in the adopted form (systems.md section 6.2). The stem learns from both.
  */
-export function trainingStep(network: Network, options: StepOptions): TrainingStep {
-  const b = new GraphBuilder(`${network.name}-step`);
+export function networkStep(
+  network: Network,
+  branch: BranchChoice | undefined,
+  options: StepOptions,
+): TrainingStep {
   const { channels, height, width } = network.input;
-  const dims = [options.batch, channels, height, width];
-  const pixels = b.op('Cast', [b.input('pixels', 'uint8', dims)], { to: 1 });
+  return writeStep(network.name, options, (b, layers) => {
+    const dims = [options.batch, channels, height, width];
+    const value = b.op('Cast', [b.input('pixels', 'uint8', dims)], { to: 1 });
+    const stem = network.stem(layers, { value, dims });
+    const heads: Head[] = [{ name: 'main', scores: network.main(layers, stem, options.classes) }];
+    if (branch) {
+      const scores = findRecipe(branch.recipe)(layers, stem, options.classes, branch.design);
+      heads.push({ name: 'branch', scores });
+    }
+    return heads;
+  });
+}
+
+/**
+ * The step of a branch alone on stems [n, c, h, w] of a frozen backbone, with the loss
+ * CE(branch) + T^2 KL(backbone || branch), both distributions softened by the temperature T (Hinton et al. 2015).
+ */
+export function branchStep(
+  stemDims: readonly number[],
+  branch: BranchChoice,
+  temperature: number,
+  options: StepOptions,
+): TrainingStep {
+  return writeStep('branch', options, (b, layers) => {
+    const dims = [options.batch, ...stemDims.slice(1)];
+    const stem = { value: b.input('stem', 'float32', dims), dims };
+    const teacher = b.input('teacher', 'float32', [options.batch, options.classes]);
+    const scores = findRecipe(branch.recipe)(layers, stem, options.classes, branch.design);
+    return [{ name: 'branch', scores, matching: { scores: teacher, temperature } }];
+  });
+}
+
+/** Cross-entropy -mean_n sum_c target log softmax(scores). */
+function crossEntropy(b: GraphBuilder, scores: Value, targets: Value): Value {
+  const logP = b.op('LogSoftmax', [scores], { axis: 1 });
+  return b.neg(b.mean(b.sum(b.mul(logP, targets), [1]), [0]));
+}
+
+/** T^2 mean_n KL(softmax(teacher / T) || softmax(scores / T)). */
+function divergence(b: GraphBuilder, scores: Value, teacher: Value, temperature: number): Value {
+  const logSoftmax = (x: Value) => b.op('LogSoftmax', [b.mul(x, b.scalar(1 / temperature))], { axis: 1 });
+  const logT = logSoftmax(teacher);
+  const apart = b.mul(b.op('Exp', [logT]), b.sub(logT, logSoftmax(scores)));
+  return b.mul(b.mean(b.sum(apart, [1]), [0]), b.scalar(temperature ** 2));
+}
+
+/** How many rows have their maximum where the target has. */
+function correct(b: GraphBuilder, scores: Value, targets: Value): Value {
+  const top = (x: Value) => b.op('ArgMax', [x], { axis: 1, keepdims: 0 });
+  return b.sum(b.op('Cast', [b.op('Equal', [top(scores), top(targets)])], { to: 1 }), [0]);
+}
+
+function writeStep(
+  name: string,
+  options: StepOptions,
+  forward: (b: GraphBuilder, layers: TrainingLayers) => readonly Head[],
+): TrainingStep {
+  const b = new GraphBuilder(`${name}-step`);
   const targets = b.input('targets', 'float32', [options.batch, options.classes]);
   const rate = b.input('rate', 'float32', []);
   const scalars = new Map(
     Object.keys(options.optimizer.scalars(1)).map((name) => [name, b.input(name, 'float32', [])]),
   );
-
   const layers = new TrainingLayers(b);
-  const { main, branch } = network.build(layers, { value: pixels, dims }, options.classes);
-  const mainLoss = loss(b, main, targets);
-  const branchLoss = loss(b, branch, targets);
-  const total = b.add(mainLoss.loss, branchLoss.loss);
+  const heads = forward(b, layers).map(({ name, scores: { value }, matching }) => {
+    const own = crossEntropy(b, value, targets);
+    const loss = matching ? b.add(own, divergence(b, value, matching.scores, matching.temperature)) : own;
+    return { name, loss, correct: correct(b, value, targets) };
+  });
+  const total = heads.map(({ loss }) => loss).reduce((sum, loss) => b.add(sum, loss));
   const gradients = differentiate(
     b,
     total,
@@ -70,12 +134,12 @@ export function trainingStep(network: Network, options: StepOptions): TrainingSt
   );
 
   const state: StateTensor[] = [];
-  const keep = (name: string, tensorDims: readonly number[], next: Value) => {
-    state.push({ name, dims: tensorDims });
-    b.output(next, 'float32', tensorDims, `${name}.next`);
+  const keep = (name: string, dims: readonly number[], next: Value) => {
+    state.push({ name, dims });
+    b.output(next, 'float32', dims, `${name}.next`);
   };
-  for (const { name, kind, dims: shape } of layers.parameters) {
-    const slots = options.optimizer.slots.map((slot) => b.input(`${name}.${slot}`, 'float32', shape));
+  for (const { name, kind, dims } of layers.parameters) {
+    const slots = options.optimizer.slots.map((slot) => b.input(`${name}.${slot}`, 'float32', dims));
     const update = options.optimizer.update(
       b,
       name,
@@ -84,23 +148,21 @@ export function trainingStep(network: Network, options: StepOptions): TrainingSt
       rate,
       (scalar) => scalars.get(scalar)!,
     );
-    keep(name, shape, keepInRange(b, kind, name, update.value, rate, options.weightDecay));
+    keep(name, dims, keepInRange(b, kind, name, update.value, rate, options.weightDecay));
     for (const [i, slot] of options.optimizer.slots.entries())
-      keep(`${name}.${slot}`, shape, update.slots[i]!);
+      keep(`${name}.${slot}`, dims, update.slots[i]!);
   }
-  for (const { name, dims: shape, batch } of layers.statistics) {
-    const kept = b.mul(b.input(name, 'float32', shape), b.scalar(0.9));
-    keep(name, shape, b.add(kept, b.mul(batch, b.scalar(0.1))));
+  for (const { name, dims, batch } of layers.statistics) {
+    const kept = b.mul(b.input(name, 'float32', dims), b.scalar(0.9));
+    keep(name, dims, b.add(kept, b.mul(batch, b.scalar(0.1))));
   }
-  for (const [name, value] of [
-    ['loss.main', mainLoss.loss],
-    ['loss.branch', branchLoss.loss],
-    ['correct.main', mainLoss.correct],
-    ['correct.branch', branchLoss.correct],
-  ] as const)
-    b.output(value, 'float32', [], name);
+  for (const { name, loss, correct } of heads) {
+    b.output(loss, 'float32', [], `loss.${name}`);
+    b.output(correct, 'float32', [], `correct.${name}`);
+  }
   return {
     model: writeOnnx(b.model),
+    heads: heads.map(({ name }) => name),
     parameters: layers.parameters,
     statistics: layers.statistics,
     masks: layers.masks,

@@ -1,31 +1,27 @@
-import { type Tensor, TierwiseError, tensor } from '@tierwise/core';
+import { elementCount, type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import { type OrtSession, openSession } from '@tierwise/ort';
-import { augment, drawMask, epochOrder, holdBack, oneHot, parameterStream } from './batches.ts';
-import {
-  type Checkpoint,
-  type EpochRecord,
-  loadCheckpoint,
-  saveCheckpoint,
-  type TrainingSettings,
-} from './checkpoint.ts';
+import type { Backbone } from './backbone.ts';
+import { augment, drawMask, epochOrder, holdBack, oneHot, startingValues } from './batches.ts';
+import { type ByHead, type EpochRecord, loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import type { Dataset } from './data/index.ts';
 import type { Weights } from './layers/inference.ts';
-import { findNetwork } from './networks/index.ts';
 import { optimizers } from './optimizer.ts';
+import { branchPhase, type Phase, type PhaseOpener, phasesOfNetwork } from './phases.ts';
 import { cosineRate } from './schedule.ts';
-import { type TrainingStep, trainingStep } from './step.ts';
+import type { PhaseKind, PhaseSettings, TrainingSettings } from './settings.ts';
+import type { TrainingStep } from './step.ts';
 
-/** How far a training has come. Means and shares are over the epoch so far. */
+/** How far a training has come. Epochs and steps are those of the phase; means and shares are over the epoch so far. */
 export interface TrainingProgress {
+  readonly phase: PhaseKind;
   readonly epoch: number;
   readonly epochs: number;
   readonly step: number;
   readonly steps: number;
-  readonly lossMain: number;
-  readonly lossBranch: number;
-  readonly accuracyMain: number;
-  readonly accuracyBranch: number;
+  readonly losses: ByHead;
+  readonly accuracies: ByHead;
   readonly samplesPerSecond: number;
+  /** Until the end of the phase. */
   readonly secondsLeft: number;
 }
 
@@ -44,6 +40,7 @@ export interface TrainOptions {
 }
 
 export interface Trained {
+  /** Everything that any phase has trained, and its running statistics. */
   readonly weights: Weights;
   readonly history: readonly EpochRecord[];
 }
@@ -52,78 +49,159 @@ type State = Map<string, Tensor<'float32'>>;
 
 const scalarTensor = (value: number) => tensor('float32', [], Float32Array.of(value));
 
-/** Zeros but for parameters, which their own streams start, and running variances. */
-function freshState(step: TrainingStep, seed: number): State {
-  const state: State = new Map(
-    step.state.map(({ name, dims }) => [
-      name,
-      tensor('float32', dims, new Float32Array(dims.reduce((a, d) => a * d, 1))),
-    ]),
-  );
-  for (const [i, parameter] of step.parameters.entries())
-    state.get(parameter.name)!.data.set(parameter.init(parameterStream(seed, i)));
-  for (const { name, start } of step.statistics) state.get(name)!.data.fill(start);
-  return state;
-}
-
-function restoreState(state: State, checkpoint: Checkpoint, path: string): void {
-  for (const [name, { data, dims }] of state) {
-    const saved = checkpoint.tensors.get(name);
-    if (saved?.dtype !== 'float32' || saved.dims.join() !== dims.join())
-      throw new TierwiseError('CHECKPOINT_INVALID', `${path}: ${name} is missing or not float32 [${dims}]`, {
-        file: path,
-        tensor: name,
-      });
-    data.set(saved.data as Float32Array);
-  }
+/**
+ * Trains the network that `settings` name, phase by phase, and gives its weights. The same settings, data and threads
+ * give the same weights, whether or not the training was interrupted: every random draw is named by seed, epoch and
+ * step, and the checkpoint holds all else.
+ *
+ * @throws TierwiseError TRAINING_DIVERGED when a loss is not finite; CHECKPOINT_INVALID; USAGE; CANCELLED after
+ *   `signal`, with the state saved
+ */
+export function train(options: TrainOptions): Promise<Trained> {
+  const { settings, data, threads } = options;
+  return runPhases(options, phasesOfNetwork({ settings, classes: data.classes.length, threads }));
 }
 
 /**
- * Trains a composite with the joint loss and gives its weights. The same settings, data and threads give the same
- * weights, whether or not the training was interrupted: every random draw is named by seed, epoch and step, and
- * the checkpoint holds all else.
- *
- * @throws TierwiseError TRAINING_DIVERGED when a loss is not finite; CHECKPOINT_INVALID; CANCELLED after `signal`,
- *   with the state saved
+ * Trains a branch on a frozen `backbone`, which may be anybody's, and gives the branch's weights: `addBranch` writes
+ * them into a graph. All phases of the settings are of the kind `branch`. Else as `train`, which does the same with
+ * its own network.
  */
-export async function train(options: TrainOptions): Promise<Trained> {
-  const { settings, data } = options;
-  const network = findNetwork(settings.network);
-  const { batch, seed } = settings;
-  const step = trainingStep(network, {
-    batch,
-    classes: data.classes.length,
-    optimizer: optimizers[settings.optimizer as 'adam' | 'sgd'],
-    weightDecay: settings.weightDecay,
-  });
-  const session = await openSession(step.model, { threads: options.threads });
-  try {
-    return await run(options, step, session, { train: holdBack(data.samples, settings.holdout, seed).train });
-  } finally {
-    await session.dispose();
-  }
+export function trainBranch(options: TrainOptions & { readonly backbone: Backbone }): Promise<Trained> {
+  const { settings, data, threads, backbone } = options;
+  return runPhases(options, branchPhase(backbone, { settings, classes: data.classes.length, threads }));
 }
 
-async function run(
-  options: TrainOptions,
-  step: TrainingStep,
-  session: OrtSession,
-  split: { train: Uint32Array },
-): Promise<Trained> {
+async function runPhases(options: TrainOptions, open: PhaseOpener): Promise<Trained> {
   const { settings, data, checkpoint: path } = options;
-  const { batch, epochs, seed } = settings;
-  const stepsPerEpoch = Math.floor(split.train.length / batch);
-  const steps = stepsPerEpoch * epochs;
-  let state = freshState(step, seed);
+  const learnt = holdBack(data.samples, settings.holdout, settings.seed).train;
+  const stepsPerEpoch = Math.floor(learnt.length / settings.batch);
+  if (stepsPerEpoch < 1)
+    throw new TierwiseError(
+      'USAGE',
+      `${learnt.length} training samples, the held back ones aside, are less than a batch of ${settings.batch}`,
+      { samples: learnt.length, batch: settings.batch },
+    );
+  const saved = options.resume ? await loadCheckpoint(path, settings) : undefined;
+  const weights = new Map<string, Float32Array>();
+  for (const [name, { data: values }] of saved?.tensors ?? []) weights.set(name, values as Float32Array);
+  const history = [...(saved?.history ?? [])];
+  for (const [index, phase] of settings.phases.entries()) {
+    if (saved && saved.phase > index) continue;
+    const opened = await open(phase, weights);
+    try {
+      const session = await openSession(opened.step.model, { threads: options.threads });
+      try {
+        const resumed = saved?.phase === index ? saved : undefined;
+        await runPhase({
+          options,
+          phase,
+          index,
+          opened,
+          session,
+          learnt,
+          stepsPerEpoch,
+          weights,
+          history,
+          resumed,
+        });
+      } finally {
+        await session.dispose();
+      }
+    } finally {
+      await opened[Symbol.asyncDispose]();
+    }
+  }
+  return { weights, history };
+}
+
+/** Where the run of a phase starts. */
+interface Resumed {
+  readonly step: number;
+  readonly running: readonly number[];
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
+interface PhaseRun {
+  readonly options: TrainOptions;
+  readonly phase: PhaseSettings;
+  readonly index: number;
+  readonly opened: Phase;
+  readonly session: OrtSession;
+  readonly learnt: Uint32Array;
+  readonly stepsPerEpoch: number;
+  /** Of earlier phases; this one's are added at its end. */
+  readonly weights: Map<string, Float32Array>;
+  /** Each epoch is added. */
+  readonly history: EpochRecord[];
+  readonly resumed: Resumed | undefined;
+}
+
+/**
+ * The state that a phase starts with: weights of earlier phases where there are any, else values drawn for them; slots
+ * of the optimiser are zero.
+ */
+function freshState({ opened: { step }, phase, weights, options }: PhaseRun): State {
+  const drawn = startingValues(
+    step,
+    options.settings.seed,
+    phase.kind === 'branch' ? 'branch' : 'parameters',
+  );
+  return new Map(
+    step.state.map(({ name, dims }) => {
+      const values = new Float32Array(elementCount(dims));
+      const start = drawn.has(name) ? (weights.get(name) ?? drawn.get(name)) : undefined;
+      if (start) values.set(start);
+      return [name, tensor('float32', dims, values)];
+    }),
+  );
+}
+
+function restoredState(step: TrainingStep, saved: Resumed, path: string): State {
+  return new Map(
+    step.state.map(({ name, dims }) => {
+      const found = saved.tensors.get(name);
+      if (found?.dtype !== 'float32' || found.dims.join() !== dims.join())
+        throw new TierwiseError(
+          'CHECKPOINT_INVALID',
+          `${path}: ${name} is missing or not float32 [${dims}]`,
+          { file: path, tensor: name },
+        );
+      return [name, tensor('float32', dims, Float32Array.from(found.data as Float32Array))];
+    }),
+  );
+}
+
+async function runPhase(run: PhaseRun): Promise<void> {
+  const { options, phase, opened, session, learnt, stepsPerEpoch, weights, history, resumed } = run;
+  const { settings, data, checkpoint: path } = options;
+  const { batch, seed } = settings;
+  const { step } = opened;
+  const steps = stepsPerEpoch * phase.epochs;
+  // Draws are named by epochs and steps counted over all phases.
+  const epochsBefore = settings.phases.slice(0, run.index).reduce((sum, { epochs }) => sum + epochs, 0);
+  const stepsBefore = epochsBefore * stepsPerEpoch;
+
+  let state = resumed ? restoredState(step, resumed, path) : freshState(run);
   let next: State = new Map(
     [...state].map(([name, t]) => [name, tensor('float32', t.dims, new Float32Array(t.data.length))]),
   );
-  const saved = options.resume ? await loadCheckpoint(path, settings) : undefined;
-  if (saved) restoreState(state, saved, path);
-  const history = [...(saved?.history ?? [])];
-  let running = [...(saved?.running ?? [0, 0, 0, 0])];
-  let done = saved?.step ?? 0;
-  const save = () => saveCheckpoint(path, { settings, step: done, history, running, tensors: state });
+  const frozen = [...weights]
+    .filter(([name]) => !state.has(name))
+    .map(([name, values]) => [name, tensor('float32', [values.length], values)] as const);
+  const metrics = step.heads.flatMap((head) => [`loss.${head}`, `correct.${head}`]);
+  const none = metrics.map(() => 0);
+  let running = [...(resumed?.running ?? none)];
+  let done = resumed?.step ?? 0;
+  const save = () =>
+    saveCheckpoint(path, {
+      settings,
+      phase: run.index,
+      step: done,
+      history,
+      running,
+      tensors: new Map<string, Tensor>([...frozen, ...state]),
+    });
 
   const { channels, height, width, classes } = data;
   const pixels = tensor(
@@ -133,10 +211,9 @@ async function run(
   );
   const targets = tensor('float32', [batch, classes.length], new Float32Array(batch * classes.length));
   const masks = step.masks.map((mask) =>
-    tensor('float32', mask.dims, new Float32Array(mask.dims.reduce((a, d) => a * d, 1))),
+    tensor('float32', mask.dims, new Float32Array(elementCount(mask.dims))),
   );
-  const optimizer = optimizers[settings.optimizer as 'adam' | 'sgd'];
-  const metrics = ['loss.main', 'loss.branch', 'correct.main', 'correct.branch'];
+  const optimizer = optimizers[phase.optimizer];
 
   const startedAt = performance.now();
   const startedWith = done;
@@ -145,18 +222,16 @@ async function run(
   while (done < steps) {
     const epoch = Math.floor(done / stepsPerEpoch);
     const index = done % stepsPerEpoch;
-    if (index === 0) running = [0, 0, 0, 0];
-    if (index === 0 || !order) order = epochOrder(split.train, seed, epoch);
+    if (index === 0) running = none;
+    if (index === 0 || !order) order = epochOrder(learnt, seed, epochsBefore + epoch);
     const samples = order.subarray(index * batch, (index + 1) * batch);
-    augment(data, samples, settings, done, pixels.data);
+    augment(data, samples, settings, stepsBefore + done, pixels.data);
     oneHot(data, samples, targets.data);
-    for (const [i, mask] of masks.entries()) drawMask(step.masks[i]!, i, seed, done, mask.data);
+    for (const [i, mask] of masks.entries()) drawMask(step.masks[i]!, i, seed, stepsBefore + done, mask.data);
 
-    const feeds = new Map<string, Tensor>(state);
-    feeds
-      .set('pixels', pixels)
-      .set('targets', targets)
-      .set('rate', scalarTensor(cosineRate(settings.peakRate, done, steps, settings.warmup)));
+    const rate = cosineRate(phase.peakRate, done, steps, phase.warmup);
+    const feeds = new Map<string, Tensor>([...state, ...Object.entries(await opened.feeds(pixels))]);
+    feeds.set('targets', targets).set('rate', scalarTensor(rate));
     for (const [name, value] of Object.entries(optimizer.scalars(done + 1)))
       feeds.set(name, scalarTensor(value));
     for (const [i, mask] of masks.entries()) feeds.set(step.masks[i]!.name, mask);
@@ -170,39 +245,30 @@ async function run(
     if (!values.every(Number.isFinite))
       throw new TierwiseError(
         'TRAINING_DIVERGED',
-        `step ${done}: the loss is ${values[0]} (main), ${values[1]} (branch)`,
-        { step: done },
+        `step ${done} of phase ${phase.kind}: the loss is ${step.heads.map((head, i) => `${values[2 * i]} (${head})`).join(', ')}`,
+        { step: done, phase: phase.kind },
       );
     running = running.map((sum, i) => sum + values[i]!);
     const seen = index + 1;
-    const [lossMain, lossBranch, accuracyMain, accuracyBranch] = [
-      running[0]! / seen,
-      running[1]! / seen,
-      running[2]! / (seen * batch),
-      running[3]! / (seen * batch),
-    ];
+    const byHead = (of: (i: number) => number): ByHead =>
+      Object.fromEntries(step.heads.map((head, i) => [head, of(i)]));
+    const losses = byHead((i) => running[2 * i]! / seen);
+    const accuracies = byHead((i) => running[2 * i + 1]! / (seen * batch));
     const perSecond = ((done - startedWith) * batch) / ((performance.now() - startedAt) / 1000);
     options.onProgress?.({
+      phase: phase.kind,
       epoch: epoch + 1,
-      epochs,
+      epochs: phase.epochs,
       step: done,
       steps,
-      lossMain,
-      lossBranch,
-      accuracyMain,
-      accuracyBranch,
+      losses,
+      accuracies,
       samplesPerSecond: perSecond,
       secondsLeft: ((steps - done) * batch) / perSecond,
     });
     if (seen === stepsPerEpoch) {
-      history.push({
-        epoch: epoch + 1,
-        lossMain,
-        lossBranch,
-        accuracyMain,
-        accuracyBranch,
-        seconds: (performance.now() - epochStartedAt) / 1000,
-      });
+      const seconds = (performance.now() - epochStartedAt) / 1000;
+      history.push({ phase: phase.kind, epoch: epoch + 1, losses, accuracies, rate, seconds });
       epochStartedAt = performance.now();
     }
     const aborted = options.signal?.aborted === true;
@@ -210,9 +276,10 @@ async function run(
     if (aborted)
       throw new TierwiseError(
         'CANCELLED',
-        `training stopped after ${done} of ${steps} steps; --resume goes on from there`,
-        { step: done },
+        `training stopped after ${done} of ${steps} steps of phase ${phase.kind}; --resume goes on from there`,
+        { step: done, phase: phase.kind },
       );
   }
-  return { weights: new Map([...state].map(([name, t]) => [name, t.data])), history };
+  for (const name of state.keys()) weights.delete(name);
+  for (const { name } of [...step.parameters, ...step.statistics]) weights.set(name, state.get(name)!.data);
 }

@@ -1,21 +1,25 @@
 import { GraphBuilder } from '@tierwise/graph';
-import { parameterStream } from './batches.ts';
+import { startingValues } from './batches.ts';
 import type { Weights } from './layers/inference.ts';
 import { TrainingLayers } from './layers/training.ts';
 import type { Network } from './networks/index.ts';
+import { type BranchChoice, findRecipe } from './recipes/index.ts';
+import { mirrorOf } from './settings.ts';
 
 /**
  * Weights that `network` would start its training with: enough to measure sizes and speeds, and to count
- * parameters, but not to classify.
+ * parameters, but not to classify. Without `branch` it mirrors the network.
  */
-export function untrainedWeights(network: Network, classes: number, seed: number): Weights {
+export function untrainedWeights(
+  network: Network,
+  classes: number,
+  seed: number,
+  branch: BranchChoice = mirrorOf(network),
+): Weights {
   const layers = new TrainingLayers(new GraphBuilder(network.name));
   const { channels, height, width } = network.input;
-  network.build(layers, { value: 'pixels', dims: [1, channels, height, width] }, classes);
-  const weights = new Map<string, Float32Array>();
-  for (const [i, parameter] of layers.parameters.entries())
-    weights.set(parameter.name, parameter.init(parameterStream(seed, i)));
-  for (const { name, dims, start } of layers.statistics)
-    weights.set(name, new Float32Array(dims[0]!).fill(start));
-  return weights;
+  const stem = network.stem(layers, { value: 'pixels', dims: [1, channels, height, width] });
+  network.main(layers, stem, classes);
+  findRecipe(branch.recipe)(layers, stem, classes, branch.design);
+  return startingValues(layers, seed);
 }

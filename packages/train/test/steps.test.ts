@@ -1,10 +1,11 @@
 import { random, type Tensor, tensor } from '@tierwise/core';
 import { openSession } from '@tierwise/ort';
 import { expect, test } from 'vitest';
-import { parameterStream } from '../src/batches.ts';
+import { startingValues } from '../src/batches.ts';
 import { networks } from '../src/networks/index.ts';
 import { adam } from '../src/optimizer.ts';
-import { trainingStep } from '../src/step.ts';
+import { mirrorOf } from '../src/settings.ts';
+import { networkStep } from '../src/step.ts';
 
 const batch = 4;
 const classes = 3;
@@ -12,7 +13,7 @@ const classes = 3;
 /** Runs `steps` steps over the same few pictures, whose classes are the channel that is bright; the losses before each. */
 async function losses(name: string, steps: number): Promise<{ main: number[]; branch: number[] }> {
   const network = networks[name]!;
-  const step = trainingStep(network, { batch, classes, optimizer: adam, weightDecay: 0 });
+  const step = networkStep(network, mirrorOf(network), { batch, classes, optimizer: adam, weightDecay: 0 });
   const { channels, height, width } = network.input;
   const r = random(3, 1);
   const plane = height * width;
@@ -29,8 +30,9 @@ async function losses(name: string, steps: number): Promise<{ main: number[]; br
   let state = new Map<string, Tensor>(
     step.state.map(({ name: key, dims }) => [key, tensor('float32', dims, new Float32Array(count(dims)))]),
   );
-  for (const [i, p] of step.parameters.entries())
-    state.set(p.name, tensor('float32', p.dims, p.init(parameterStream(1, i))));
+  const started = startingValues(step, 1);
+  for (const { name: key, dims } of step.parameters)
+    state.set(key, tensor('float32', dims, started.get(key)!));
   const session = await openSession(step.model, { threads: 2 });
   try {
     const seen = { main: [] as number[], branch: [] as number[] };

@@ -2,23 +2,29 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readSafetensors } from '@tierwise/core';
+import { GraphBuilder } from '@tierwise/graph';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { TrainingSettings } from '../src/checkpoint.ts';
-import { type TrainOptions, train } from '../src/trainer.ts';
+import { findNetwork } from '../src/networks/index.ts';
+import { backboneOf } from '../src/phases.ts';
+import { mirrorOf, type PhaseKind, type PhaseSettings, type TrainingSettings } from '../src/settings.ts';
+import { type TrainOptions, train, trainBranch } from '../src/trainer.ts';
 import { tinyData } from './tiny-data.ts';
 
 const data = tinyData(260, 1);
+
+function phase(kind: PhaseKind, epochs: number): PhaseSettings {
+  return { kind, epochs, optimizer: 'adam', peakRate: 2e-3, warmup: 4, weightDecay: 1e-4 };
+}
+
 const settings: TrainingSettings = {
   network: 'lenet',
   data: 'tiny',
   samples: data.samples,
   holdout: 60,
-  epochs: 3,
   batch: 20,
-  optimizer: 'adam',
-  peakRate: 2e-3,
-  warmup: 4,
-  weightDecay: 1e-4,
+  ...mirrorOf(findNetwork('lenet')),
+  phases: [phase('joint', 3)],
+  temperature: 4,
   shift: 1,
   flip: true,
   seed: 5,
@@ -45,8 +51,8 @@ test('it learns, says how it goes, and the same seed gives the same weights', as
   const once = await train(options({ onProgress: (p) => seen.push(p.step) }));
   expect(seen).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
   expect(once.history.map((h) => h.epoch)).toEqual([1, 2, 3]);
-  expect(once.history[2]!.lossMain).toBeLessThan(once.history[0]!.lossMain / 2);
-  expect(once.history[2]!.lossBranch).toBeLessThan(once.history[0]!.lossBranch / 2);
+  for (const head of ['main', 'branch'] as const)
+    expect(once.history[2]!.losses[head]).toBeLessThan(once.history[0]!.losses[head]! / 2);
   const twice = await train(options());
   expect(twice.weights).toEqual(once.weights);
   const other = await train(options({ settings: { ...settings, seed: 6 } }));
@@ -70,11 +76,91 @@ test('broken off anywhere and resumed it ends with the same weights, losses and 
   }
 });
 
+const mainFirst: TrainingSettings = { ...settings, phases: [phase('main', 2), phase('branch', 2)] };
+
+test('main first: the branch learns on a main network that stays as it was; broken off anywhere it ends the same', async () => {
+  const seen: string[] = [];
+  const whole = await train(
+    options({ settings: mainFirst, onProgress: (p) => seen.push(`${p.phase} ${p.epoch} ${p.step}`) }),
+  );
+  expect(seen.length).toBe(40);
+  expect([seen[0], seen[19], seen[20], seen[39]]).toEqual([
+    'main 1 1',
+    'main 2 20',
+    'branch 1 1',
+    'branch 2 20',
+  ]);
+  expect(whole.history.map((h) => Object.keys(h.losses))).toEqual([
+    ['main'],
+    ['main'],
+    ['branch'],
+    ['branch'],
+  ]);
+  expect(whole.history[3]!.losses.branch).toBeLessThan(whole.history[2]!.losses.branch! * 0.8);
+  const mainOnly = await train(options({ settings: { ...mainFirst, phases: [phase('main', 2)] } }));
+  for (const [name, values] of mainOnly.weights) expect(whole.weights.get(name), name).toEqual(values);
+  expect([...whole.weights.keys()].filter((name) => /\.(first|second)$/.test(name))).toEqual([]);
+
+  for (const [at, kind] of [
+    [7, 'main'],
+    [20, 'main'],
+    [3, 'branch'],
+    [20, 'branch'],
+  ] as const) {
+    const stop = new AbortController();
+    const checkpoint = join(folder, `stop-${kind}-${at}.safetensors`);
+    const broken = train(
+      options({
+        settings: mainFirst,
+        checkpoint,
+        signal: stop.signal,
+        onProgress: (p) => p.phase === kind && p.step === at && stop.abort(),
+      }),
+    );
+    await expect(broken).rejects.toMatchObject({ code: 'CANCELLED', details: { step: at, phase: kind } });
+    const resumed = await train(options({ settings: mainFirst, checkpoint, resume: true }));
+    expect(new Map([...resumed.weights].sort())).toEqual(new Map([...whole.weights].sort()));
+    expect(resumed.history.map(({ seconds, ...h }) => h)).toEqual(
+      whole.history.map(({ seconds, ...h }) => h),
+    );
+  }
+});
+
+test("a branch on somebody's backbone is what main-first does with its own; a backbone of one picture at a time serves", async () => {
+  const network = findNetwork('lenet');
+  const { weights } = await train(options({ settings: mainFirst }));
+  const backbone = backboneOf(network, weights, 10);
+  const branchOnly: TrainingSettings = { ...settings, network: 'mine.onnx', phases: [phase('branch', 1)] };
+  const trained = await trainBranch({ ...options({ settings: branchOnly }), backbone });
+  expect([...trained.weights.keys()].every((name) => name.startsWith('branch.'))).toBe(true);
+  expect(trained.history[0]!.accuracies.branch).toBeGreaterThan(0.3);
+
+  const fixed = new GraphBuilder('one at a time');
+  fixed.input('pixels', 'float32', [1, 1, 28, 28]);
+  const { model, ...rest } = backboneOf(network, weights, 10);
+  model.graph!.input = fixed.graph.input;
+  const again = await trainBranch({ ...options({ settings: branchOnly }), backbone: { ...rest, model } });
+  for (const [name, values] of trained.weights)
+    for (const [i, value] of again.weights.get(name)!.entries())
+      expect(Math.abs(value - values[i]!)).toBeLessThan(1e-2);
+
+  await expect(
+    trainBranch({ ...options({ settings: { ...branchOnly, phases: [phase('joint', 1)] } }), backbone }),
+  ).rejects.toMatchObject({ code: 'USAGE' });
+  await expect(
+    trainBranch({
+      ...options({ settings: branchOnly }),
+      data: { ...data, classes: data.classes.slice(0, 9) },
+      backbone,
+    }),
+  ).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('10 classes') });
+});
+
 test('a checkpoint is whole or absent, and nothing else is left behind', async () => {
   await train(options());
   expect(await readdir(folder)).toEqual(['c.safetensors']);
   const { tensors, metadata } = readSafetensors(await readFile(join(folder, 'c.safetensors')));
-  expect(metadata['format']).toBe('tierwise-checkpoint/1');
+  expect(metadata['format']).toBe('tierwise-checkpoint/2');
   expect(tensors.get('stem.conv.weight')!.dims).toEqual([20, 1, 5, 5]);
 });
 
@@ -82,8 +168,8 @@ test('a checkpoint of other settings, or a damaged one, is refused with the reas
   const checkpoint = join(folder, 'c.safetensors');
   await train(options());
   await expect(
-    train(options({ resume: true, settings: { ...settings, peakRate: 1e-3 } })),
-  ).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringContaining('peakRate') });
+    train(options({ resume: true, settings: { ...settings, phases: [phase('joint', 4)] } })),
+  ).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringContaining('phases') });
   const bytes = await readFile(checkpoint);
   await writeFile(checkpoint, bytes.subarray(0, bytes.length - 100));
   await expect(train(options({ resume: true }))).rejects.toMatchObject({ code: 'SAFETENSORS_CORRUPT' });
@@ -93,7 +179,12 @@ test('a checkpoint of other settings, or a damaged one, is refused with the reas
 
 test('a loss that is not a number ends the training with the step', async () => {
   const diverging = train(
-    options({ settings: { ...settings, optimizer: 'sgd', peakRate: 1e30, warmup: 1 } }),
+    options({
+      settings: {
+        ...settings,
+        phases: [{ ...phase('joint', 1), optimizer: 'sgd', peakRate: 1e30, warmup: 1 }],
+      },
+    }),
   );
   await expect(diverging).rejects.toMatchObject({
     code: 'TRAINING_DIVERGED',

@@ -2,9 +2,20 @@ import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 import { TierwiseError } from '@tierwise/core';
 import {
+  findNetwork,
+  findRecipe,
+  freeDesign,
   makeComposite,
-  networks,
+  mirrorOf,
+  type Network,
+  networkComposite,
+  type OptimizerName,
   optimizers,
+  phasesOf,
+  type RecipeName,
+  schedules,
+  stemDimsOf,
+  type TrainingProgress,
   type TrainingSettings,
   train,
   writeBundle,
@@ -17,10 +28,16 @@ export interface TrainFlags {
   readonly network: string;
   readonly data: string;
   readonly output: string;
+  readonly schedule: string;
   readonly epochs: number;
-  readonly batch: number;
-  readonly optimizer: string;
-  readonly rate: number;
+  readonly branchEpochs?: number;
+  readonly batch?: number;
+  readonly optimizer?: string;
+  readonly rate?: number;
+  readonly branchRate?: number;
+  readonly recipe: string;
+  readonly branchDepth?: number;
+  readonly branchWidth?: number;
   readonly holdout: number;
   readonly shift: number;
   readonly flip: boolean;
@@ -38,17 +55,14 @@ export async function trainCommand(
   signal: AbortSignal,
 ): Promise<void> {
   const folder = bundleFolder(flags.output);
-  if (!Object.hasOwn(networks, flags.network))
-    throw new TierwiseError(
-      'USAGE',
-      `--network: there is no "${flags.network}"; there are ${Object.keys(networks).join(', ')}`,
-    );
-  if (!Object.hasOwn(optimizers, flags.optimizer))
-    throw new TierwiseError(
-      'USAGE',
-      `--optimizer: there is no "${flags.optimizer}"; there are ${Object.keys(optimizers).join(', ')}`,
-    );
-  const size = networks[flags.network]!.input;
+  const network = findNetwork(flags.network);
+  const schedule = oneOf('--schedule', flags.schedule, schedules);
+  findRecipe(flags.recipe);
+  const optimizer =
+    flags.optimizer === undefined
+      ? undefined
+      : oneOf('--optimizer', flags.optimizer, Object.keys(optimizers) as OptimizerName[]);
+  const size = network.input;
   const data = await loadData(flags.data, size, terminal, signal);
   const { channels, height, width } = size;
   if (data.train.channels !== channels || data.train.height !== height || data.train.width !== width)
@@ -56,22 +70,28 @@ export async function trainCommand(
       'USAGE',
       `${flags.network} takes pictures of ${width} x ${height} x ${channels}, ${flags.data} has ${data.train.width} x ${data.train.height} x ${data.train.channels}`,
     );
-  if (flags.holdout + flags.batch > data.train.samples)
+  const batch = flags.batch ?? network.training.batch;
+  if (flags.holdout + batch > data.train.samples)
     throw new TierwiseError(
       'USAGE',
-      `--holdout ${flags.holdout} leaves no batch of ${flags.batch} among ${data.train.samples} samples`,
+      `--holdout ${flags.holdout} leaves no batch of ${batch} among ${data.train.samples} samples`,
     );
   const settings: TrainingSettings = {
     network: flags.network,
     data: data.train.name,
     samples: data.train.samples,
     holdout: flags.holdout,
-    epochs: flags.epochs,
-    batch: flags.batch,
-    optimizer: flags.optimizer,
-    peakRate: flags.rate,
-    warmup: 200,
-    weightDecay: 1e-4,
+    batch,
+    ...branchOf(network, flags),
+    phases: phasesOf(network, schedule, {
+      epochs: flags.epochs,
+      optimizer,
+      peakRate: flags.rate,
+      branchEpochs: flags.branchEpochs ?? flags.epochs,
+      branchRate: flags.branchRate,
+      stepsPerEpoch: Math.floor((data.train.samples - flags.holdout) / batch),
+    }),
+    temperature: 4,
     shift: flags.shift,
     flip: flags.flip,
     seed: flags.seed,
@@ -81,8 +101,7 @@ export async function trainCommand(
   terminal.note(
     `Training ${flags.network} on ${data.train.samples.toLocaleString('en')} samples of ${data.train.name}, ${flags.holdout} of them held back; checkpoint ${checkpoint}`,
   );
-  let epoch = 1;
-  let lastLine = '';
+  let last: TrainingProgress | undefined;
   const { weights, history } = await train({
     settings,
     data: data.train,
@@ -92,21 +111,16 @@ export async function trainCommand(
     resume: flags.resume,
     signal,
     onProgress(p) {
-      if (p.epoch !== epoch) {
-        terminal.note(lastLine);
-        epoch = p.epoch;
-      }
-      lastLine =
-        `epoch ${p.epoch}/${p.epochs}  step ${p.step}/${p.steps}  loss ${p.lossMain.toFixed(4)} main, ${p.lossBranch.toFixed(4)} branch` +
-        `  accuracy ${percent(p.accuracyMain)}, ${percent(p.accuracyBranch)}  ${p.samplesPerSecond.toFixed(0)} samples/s`;
-      terminal.progress(`${lastLine}  ${secondsText(p.secondsLeft)} left`);
+      if (last && (p.epoch !== last.epoch || p.phase !== last.phase)) terminal.note(progressText(last));
+      last = p;
+      terminal.progress(`${progressText(p)}  ${secondsText(p.secondsLeft)} left`);
     },
   });
-  terminal.note(lastLine);
+  if (last) terminal.note(progressText(last));
   const made = await makeComposite({
     name: basename(folder, '.tierwise'),
     settings,
-    weights,
+    composite: networkComposite(settings, weights, data.train.classes.length),
     train: data.train,
     test: data.test,
     tolerance: flags.tolerance,
@@ -120,6 +134,36 @@ export async function trainCommand(
     { bundle: folder, ...made.evaluation, history, warnings: data.warnings },
     () => `${evaluationText(made.evaluation)}\nWritten to ${folder}`,
   );
+}
+
+/** The branch that mirrors the network, or with --branch-depth or --branch-width one that is free of it. */
+function branchOf(network: Network, { recipe, branchDepth, branchWidth }: TrainFlags) {
+  const mirrored = mirrorOf(network, recipe as RecipeName);
+  if (branchDepth === undefined && branchWidth === undefined) return mirrored;
+  const convolutions = mirrored.design.blocks.reduce((sum, { convs }) => sum + convs, 0);
+  const design = freeDesign(stemDimsOf(network), {
+    depth: branchDepth ?? convolutions,
+    width: branchWidth ?? stemDimsOf(network)[1]!,
+  });
+  return { ...mirrored, design };
+}
+
+function progressText(p: TrainingProgress): string {
+  const heads = (['main', 'branch'] as const).flatMap((head) => {
+    const [loss, accuracy] = [p.losses[head], p.accuracies[head]];
+    return loss === undefined || accuracy === undefined
+      ? []
+      : [`${head}: loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}`];
+  });
+  return `${p.phase}  epoch ${p.epoch}/${p.epochs}  step ${p.step}/${p.steps}  ${heads.join('  ')}  ${p.samplesPerSecond.toFixed(0)} samples/s`;
+}
+
+/** @throws TierwiseError USAGE when `value` is not one of `known` */
+function oneOf<const T extends string>(flag: string, value: string, known: readonly T[]): T {
+  const found = known.find((name) => name === value);
+  if (found === undefined)
+    throw new TierwiseError('USAGE', `${flag}: there is no "${value}"; there are ${known.join(', ')}`);
+  return found;
 }
 
 /** @throws TierwiseError USAGE unless the name ends in .tierwise and can be a model's name */

@@ -24,7 +24,7 @@ export class InferenceLayers implements Layers {
   readonly #weights: Weights;
   readonly #small: (name: string) => boolean;
 
-  constructor(builder: GraphBuilder, weights: Weights, small: (name: string) => boolean) {
+  constructor(builder: GraphBuilder, weights: Weights, small: (name: string) => boolean = () => false) {
     this.#b = builder;
     this.#weights = weights;
     this.#small = small;

@@ -58,13 +58,6 @@ export interface Layers {
   mark(x: Feature, name: string): Feature;
 }
 
-/** What every composite has: the tensor at the cut and the two scores. */
-export interface Composite {
-  readonly stem: Feature;
-  readonly main: Feature;
-  readonly branch: Feature;
-}
-
 /** Size of one side after a window has passed over it. */
 export function windowed(size: number, kernel: number, stride: number, pad: number): number {
   return Math.floor((size + 2 * pad - kernel) / stride) + 1;

@@ -1,5 +1,6 @@
 import type { Feature, Layers } from '../layers/layers.ts';
-import type { Network } from './network.ts';
+import { plainBlock } from '../recipes/design.ts';
+import { type Network, sgdTraining } from './network.ts';
 
 /** Filters of convolutions 2 to 5, and whether a pool of 2 follows. */
 const stages = [
@@ -8,26 +9,6 @@ const stages = [
   [256, false],
   [256, true],
 ] as const;
-
-/**
- * AlexNet for 32 x 32 pictures: convolutions 64 (3x3, stride 2), 192, 384, 256, 256 (3x3), pool 2 after 1, 2 and 5,
- * dense 1024-4096-4096-C; 23,272,266 parameters for 10 classes. These are the sizes behind LcDNN's Table 1
- * (systems.md section 6.7 point 1). The branch mirrors the rest with batch norm and signs.
- */
-export const alexnet: Network = {
-  name: 'alexnet',
-  input: { channels: 3, height: 32, width: 32 },
-  branchEnds: ['branch.norm8', 'branch.fc8'],
-  build(l, pixels, classes) {
-    const first = l.pixelConv(pixels, 'stem.conv', { filters: 64, kernel: 3, stride: 2, pad: 1, bias: true });
-    const stem = l.mark(l.relu(l.maxPool(first, 2)), 'stem');
-    return {
-      stem,
-      main: l.mark(main(l, stem, classes), 'scores'),
-      branch: l.mark(branch(l, stem, classes), 'branch_scores'),
-    };
-  },
-};
 
 function main(l: Layers, stem: Feature, classes: number): Feature {
   let x = stem;
@@ -40,18 +21,23 @@ function main(l: Layers, stem: Feature, classes: number): Feature {
   return l.dense(l.relu(l.dense(x, 'main.fc7', 4096)), 'main.fc8', classes);
 }
 
-function branch(l: Layers, stem: Feature, classes: number): Feature {
-  let y = stem;
-  for (const [i, [filters, pooled]] of stages.entries()) {
-    y = l.binaryConv(l.sign(l.batchNorm(y, `branch.norm${i + 2}`)), `branch.conv${i + 2}`, {
-      filters,
-      kernel: 3,
-      pad: 1,
-    });
-    if (pooled) y = l.maxPool(y, 2);
-  }
-  y = l.flatten(l.sign(l.batchNorm(y, 'branch.norm6')));
-  y = l.binaryDense(y, 'branch.fc6', 4096);
-  y = l.binaryDense(l.sign(l.batchNorm(y, 'branch.norm7')), 'branch.fc7', 4096);
-  return l.dense(l.relu(l.batchNorm(y, 'branch.norm8')), 'branch.fc8', classes);
-}
+/**
+ * AlexNet for 32 x 32 pictures: convolutions 64 (3x3, stride 2), 192, 384, 256, 256 (3x3), pool 2 after 1, 2 and 5,
+ * dense 1024-4096-4096-C; 23,272,266 parameters for 10 classes. These are the sizes behind LcDNN's Table 1
+ * (systems.md section 6.7 point 1).
+ */
+export const alexnet: Network = {
+  name: 'alexnet',
+  input: { channels: 3, height: 32, width: 32 },
+  stem(l, pixels) {
+    const first = l.pixelConv(pixels, 'stem.conv', { filters: 64, kernel: 3, stride: 2, pad: 1, bias: true });
+    return l.relu(l.maxPool(first, 2));
+  },
+  main,
+  mirror: {
+    blocks: stages.map(([filters, pool]) => ({ ...plainBlock, filters, pool })),
+    dense: [4096, 4096],
+  },
+  // Without batch norm a rate of 0.1 diverges.
+  training: { ...sgdTraining, peakRate: 0.02 },
+};

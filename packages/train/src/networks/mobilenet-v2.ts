@@ -1,5 +1,6 @@
 import type { Feature, Layers } from '../layers/layers.ts';
-import type { Network } from './network.ts';
+import { plainBlock } from '../recipes/design.ts';
+import { type Network, sgdTraining } from './network.ts';
 
 /** Inverted residual blocks of each stage: expansion, filters, how many, stride of the first. */
 const stages = [
@@ -14,33 +15,6 @@ const stages = [
 
 const stemFilters = 32;
 const lastFilters = 1280;
-
-/**
- * MobileNetV2 (Sandler et al., CVPR 2018) for 32 x 32 pictures in the form that is common for CIFAR: 2,296,922
- * parameters for 10 classes. The stem and the second stage keep the map at 32 x 32, so that the last map is 4 x 4;
- * every block has its expansion, the first too (1 times); a block with stride 1 always has a shortcut, a 1x1
- * convolution with batch norm where the filters change. That form has ReLU throughout; here the main network has the
- * paper's ReLU6, and the stem ReLU, which the device runs.
- *
- * The branch has one ordinary 3x3 binary convolution for each block, from the block's filters to the next ones, and
- * the last 1x1 in binary too. It does not mirror the depthwise convolutions: nine +-1 products of one channel have
- * ten possible sums, so depthwise layers of one bit collapse (systems.md section 6.8). Around each convolution goes
- * a real-valued shortcut; where filters or size change, it is a binary 1x1 convolution of the same signs.
- */
-export const mobilenetV2: Network = {
-  name: 'mobilenet-v2',
-  input: { channels: 3, height: 32, width: 32 },
-  branchEnds: ['branch.norm', 'branch.fc'],
-  build(l, pixels, classes) {
-    const first = l.pixelConv(pixels, 'stem.conv', { filters: stemFilters, kernel: 3, pad: 1 });
-    const stem = l.mark(l.relu(l.batchNorm(first, 'stem.norm')), 'stem');
-    return {
-      stem,
-      main: l.mark(main(l, stem, classes), 'scores'),
-      branch: l.mark(branch(l, stem, classes), 'branch_scores'),
-    };
-  },
-};
 
 interface Block {
   readonly name: string;
@@ -83,17 +57,39 @@ function main(l: Layers, stem: Feature, classes: number): Feature {
   return l.dense(l.globalAveragePool(l.relu6(l.batchNorm(last, 'main.norm'))), 'main.fc', classes);
 }
 
-function branch(l: Layers, stem: Feature, classes: number): Feature {
-  const blocks = walk(stem, (input, { name: number, filters, stride }) => {
-    const name = `branch.${number}`;
-    const signs = l.sign(l.batchNorm(input, `${name}.norm`));
-    const y = l.binaryConv(signs, `${name}.conv`, { filters, kernel: 3, stride, pad: 1 });
-    if (stride === 1 && input.dims[1] === filters) return l.add(y, input);
-    return l.add(y, l.binaryConv(signs, `${name}.shortcut`, { filters, kernel: 1, stride }));
-  });
-  const last = l.binaryConv(l.sign(l.batchNorm(blocks, 'branch.norm0')), 'branch.last', {
-    filters: lastFilters,
-    kernel: 1,
-  });
-  return l.dense(l.globalAveragePool(l.relu(l.batchNorm(last, 'branch.norm'))), 'branch.fc', classes);
-}
+/**
+ * MobileNetV2 (Sandler et al., CVPR 2018) for 32 x 32 pictures in the form that is common for CIFAR: 2,296,922
+ * parameters for 10 classes. The stem and the second stage keep the map at 32 x 32, so that the last map is 4 x 4;
+ * every block has its expansion, the first too (1 times); a block with stride 1 always has a shortcut, a 1x1
+ * convolution with batch norm where the filters change. That form has ReLU throughout; here the main network has the
+ * paper's ReLU6, and the stem ReLU, which the device runs.
+ *
+ * The branch has one ordinary 3x3 binary convolution for each block, from the block's filters to the next ones, and
+ * the last 1x1 in binary too. It does not mirror the depthwise convolutions: nine +-1 products of one channel have
+ * ten possible sums, so depthwise layers of one bit collapse (systems.md section 6.8). Around each convolution goes
+ * a real-valued shortcut; where filters or size change, it is a binary 1x1 convolution of the same signs.
+ */
+export const mobilenetV2: Network = {
+  name: 'mobilenet-v2',
+  input: { channels: 3, height: 32, width: 32 },
+  stem(l, pixels) {
+    const first = l.pixelConv(pixels, 'stem.conv', { filters: stemFilters, kernel: 3, pad: 1 });
+    return l.relu(l.batchNorm(first, 'stem.norm'));
+  },
+  main,
+  mirror: {
+    blocks: [
+      ...stages.flatMap(([, filters, count, stride]) =>
+        Array.from({ length: count }, (_, part) => ({
+          ...plainBlock,
+          filters,
+          stride: part === 0 ? stride : (1 as const),
+          shortcut: true,
+        })),
+      ),
+      { ...plainBlock, filters: lastFilters, kernel: 1, pad: 0 },
+    ],
+    dense: [],
+  },
+  training: sgdTraining,
+};

@@ -1,0 +1,122 @@
+import { type PreprocessSpec, preprocess, type Tensor, TierwiseError, tensor } from '@tierwise/core';
+import { extract, type ModelProto, writeOnnx } from '@tierwise/graph';
+import { openSession } from '@tierwise/ort';
+
+/** A trained network in inference form, on whose stem a branch is trained while it stays as it is. Of any opset. */
+export interface Backbone {
+  /** The first dimension of its tensors is open, or a fixed number of pictures that it takes at once. */
+  readonly model: ModelProto;
+  /**
+   * `input` float32 [n, c, h, w], what `preprocess` makes of pixels; `stem` float32 [n, c, h, w], where the branch
+   * leaves; `scores` float32 [n, classes] before softmax, which the branch learns to match.
+   */
+  readonly ports: { readonly input: string; readonly stem: string; readonly scores: string };
+  readonly preprocess: PreprocessSpec;
+}
+
+/** A backbone that is loaded. */
+export interface OpenBackbone extends AsyncDisposable {
+  /** Shapes for one picture: [1, c, h, w] and [1, classes]. */
+  readonly stemDims: readonly number[];
+  readonly scoresDims: readonly number[];
+  /** `pixels` [n, c, h, w]; gives `stem` and `scores` of the same n. */
+  run(pixels: Tensor<'uint8'>): Promise<{ stem: Tensor<'float32'>; scores: Tensor<'float32'> }>;
+}
+
+/**
+ * Loads a backbone.
+ * @throws TierwiseError MODEL_UNSUPPORTED when stem or scores have another rank or type; TENSOR_INVALID when the model
+ *   has no such tensors; else what loading a model throws
+ */
+export async function openBackbone(backbone: Backbone, threads: number): Promise<OpenBackbone> {
+  const { model, ports, preprocess: spec } = backbone;
+  const piece = extract(model, { inputs: [ports.input], outputs: [ports.stem, ports.scores] });
+  const session = await openSession(writeOnnx(piece), { threads });
+  try {
+    const fixed = session.inputs.find(({ name }) => name === ports.input)?.dims[0];
+    const atOnce = typeof fixed === 'number' && fixed > 0 ? fixed : undefined;
+    const tables = valueTables(spec);
+    const { channels, height, width } = spec;
+
+    const runOnce = async (pixels: Uint8Array, n: number) => {
+      const input = tensor('float32', [n, channels, height, width], toInput(pixels, tables, height * width));
+      const outputs = await session.run(new Map([[ports.input, input]]));
+      const at = (name: string, rank: number) => {
+        const found = outputs.get(name)!;
+        if (found.dtype === 'float32' && found.dims.length === rank && found.dims[0] === n)
+          return found as Tensor<'float32'>;
+        throw new TierwiseError(
+          'MODEL_UNSUPPORTED',
+          `"${name}" of the backbone is ${found.dtype} [${found.dims}] for ${n} pictures, expected float32 [n, ${rank === 4 ? 'c, h, w' : 'classes'}]`,
+          { tensor: name, dims: found.dims },
+        );
+      };
+      return { stem: at(ports.stem, 4), scores: at(ports.scores, 2) };
+    };
+
+    const size = channels * height * width;
+    const probe = await runOnce(new Uint8Array((atOnce ?? 1) * size), atOnce ?? 1);
+    const single = ({ dims }: Tensor) => [1, ...dims.slice(1)];
+    return {
+      stemDims: single(probe.stem),
+      scoresDims: single(probe.scores),
+      async run({ data, dims }) {
+        const n = dims[0]!;
+        const part = atOnce ?? n;
+        if (n % part !== 0)
+          throw new TierwiseError(
+            'USAGE',
+            `the backbone takes ${part} pictures at once: a batch of ${n} is not a multiple of that`,
+            { batch: n },
+          );
+        const parts = [];
+        for (let from = 0; from < n; from += part)
+          parts.push(await runOnce(data.subarray(from * size, (from + part) * size), part));
+        return {
+          stem: stacked(parts.map(({ stem }) => stem)),
+          scores: stacked(parts.map(({ scores }) => scores)),
+        };
+      },
+      [Symbol.asyncDispose]: () => session.dispose(),
+    };
+  } catch (error) {
+    await session.dispose();
+    throw error;
+  }
+}
+
+/** What each pixel value 0..255 becomes, for each channel: `preprocess` of a picture that has them all. */
+function valueTables(spec: PreprocessSpec): Float32Array[] {
+  const all = { data: Uint8Array.from({ length: 256 }, (_, i) => i), width: 256, height: 1 };
+  const { data } = preprocess(all, { ...spec, width: 256, height: 1 });
+  return Array.from({ length: spec.channels }, (_, c) => data.subarray(c * 256, (c + 1) * 256));
+}
+
+function toInput(
+  pixels: Uint8Array,
+  tables: readonly Float32Array[],
+  plane: number,
+): Float32Array<ArrayBuffer> {
+  const input = new Float32Array(pixels.length);
+  for (let at = 0; at < pixels.length; at += plane) {
+    const table = tables[(at / plane) % tables.length]!;
+    for (let i = at; i < at + plane; i++) input[i] = table[pixels[i]!]!;
+  }
+  return input;
+}
+
+/** Tensors one after the other along their first dimension. */
+function stacked(parts: readonly Tensor<'float32'>[]): Tensor<'float32'> {
+  if (parts.length === 1) return parts[0]!;
+  const data = new Float32Array(parts.reduce((sum, part) => sum + part.data.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    data.set(part.data, at);
+    at += part.data.length;
+  }
+  return tensor(
+    'float32',
+    [parts.reduce((n, { dims }) => n + dims[0]!, 0), ...parts[0]!.dims.slice(1)],
+    data,
+  );
+}

@@ -1,0 +1,95 @@
+import { type Tensor, TierwiseError } from '@tierwise/core';
+import { type Backbone, type OpenBackbone, openBackbone } from './backbone.ts';
+import { exportMain, pixelPreprocess, ports } from './export.ts';
+import type { Weights } from './layers/inference.ts';
+import { findNetwork, type Network } from './networks/index.ts';
+import { optimizers } from './optimizer.ts';
+import type { PhaseSettings, TrainingSettings } from './settings.ts';
+import { branchStep, networkStep, type StepOptions, type TrainingStep } from './step.ts';
+
+/** A phase of a training, ready to be run. */
+export interface Phase extends AsyncDisposable {
+  readonly step: TrainingStep;
+  /** What the step learns from, made of `pixels` uint8 [n, c, h, w]. */
+  feeds(pixels: Tensor<'uint8'>): Promise<Readonly<Record<string, Tensor>>>;
+}
+
+/** Opens a phase; `weights` are those that earlier phases have trained. */
+export type PhaseOpener = (phase: PhaseSettings, weights: Weights) => Promise<Phase>;
+
+function stepOptions(settings: TrainingSettings, phase: PhaseSettings, classes: number): StepOptions {
+  const { optimizer, weightDecay } = phase;
+  return { batch: settings.batch, classes, optimizer: optimizers[optimizer], weightDecay };
+}
+
+interface Surroundings {
+  readonly settings: TrainingSettings;
+  readonly classes: number;
+  readonly threads: number;
+}
+
+/** The phases of a network of ours: a branch is trained on what the phase before it has left. */
+export function phasesOfNetwork(around: Surroundings): PhaseOpener {
+  const { settings, classes } = around;
+  const network = findNetwork(settings.network);
+  return async (phase, weights) => {
+    if (phase.kind === 'branch')
+      return branchPhase(backboneOf(network, weights, classes), around)(phase, weights);
+    const branch = phase.kind === 'joint' ? settings : undefined;
+    return {
+      step: networkStep(network, branch, stepOptions(settings, phase, classes)),
+      feeds: async (pixels) => ({ pixels }),
+      async [Symbol.asyncDispose]() {},
+    };
+  };
+}
+
+/** The phases of a branch on a frozen backbone. */
+export function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
+  const { settings, classes, threads } = around;
+  return async (phase) => {
+    if (phase.kind !== 'branch')
+      throw new TierwiseError('USAGE', `a branch on a backbone has no phase "${phase.kind}"`, {
+        phase: phase.kind,
+      });
+    const opened = await openBackbone(backbone, threads);
+    try {
+      checkClasses(opened, settings.network, classes);
+      const step = branchStep(
+        opened.stemDims,
+        settings,
+        settings.temperature,
+        stepOptions(settings, phase, classes),
+      );
+      return {
+        step,
+        async feeds(pixels) {
+          const { stem, scores } = await opened.run(pixels);
+          return { stem, teacher: scores };
+        },
+        [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+      };
+    } catch (error) {
+      await opened[Symbol.asyncDispose]();
+      throw error;
+    }
+  };
+}
+
+function checkClasses(backbone: OpenBackbone, name: string, classes: number): void {
+  const scores = backbone.scoresDims[1]!;
+  if (scores !== classes)
+    throw new TierwiseError('USAGE', `${name} tells ${scores} classes apart, the data has ${classes}`, {
+      scores,
+      classes,
+    });
+}
+
+/** Stem and main network as they will be deployed. */
+export function backboneOf(network: Network, weights: Weights, classes: number): Backbone {
+  return {
+    model: exportMain(network, weights, classes).model,
+    ports: { input: ports.input, stem: ports.stem, scores: ports.main },
+    preprocess: pixelPreprocess(network),
+  };
+}

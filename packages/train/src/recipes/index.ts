@@ -1,0 +1,28 @@
+import { TierwiseError } from '@tierwise/core';
+import type { BranchDesign } from './design.ts';
+import type { BranchRecipe } from './recipe.ts';
+import { xnor } from './xnor.ts';
+
+export { type BranchBlock, type BranchDesign, freeDesign } from './design.ts';
+export { type BranchRecipe, branchEnds } from './recipe.ts';
+
+/** Recipes by the name that `--recipe` takes. */
+export const recipes = { xnor } as const satisfies Record<string, BranchRecipe>;
+
+export type RecipeName = keyof typeof recipes;
+
+/** Which branch a composite has. */
+export interface BranchChoice {
+  readonly recipe: RecipeName;
+  readonly design: BranchDesign;
+}
+
+/** @throws TierwiseError USAGE for a name that is not there */
+export function findRecipe(name: string): BranchRecipe {
+  if (Object.hasOwn(recipes, name)) return recipes[name as RecipeName];
+  throw new TierwiseError(
+    'USAGE',
+    `there is no branch recipe "${name}"; there are: ${Object.keys(recipes).join(', ')}`,
+    { name },
+  );
+}

@@ -1,0 +1,104 @@
+import type { Network } from './networks/index.ts';
+import type { OptimizerName } from './optimizer.ts';
+import type { BranchChoice, BranchDesign, RecipeName } from './recipes/index.ts';
+
+/**
+ * What a phase of a training changes; all else is frozen.
+ * joint: everything, on the sum of both losses. main: stem and main network. branch: the branch, on a frozen backbone
+ * whose scores it also learns to match.
+ */
+export type PhaseKind = 'joint' | 'main' | 'branch';
+
+export interface PhaseSettings {
+  readonly kind: PhaseKind;
+  readonly epochs: number;
+  readonly optimizer: OptimizerName;
+  /** The highest learning rate: `warmup` steps lead up to it, half a cosine down from it. */
+  readonly peakRate: number;
+  readonly warmup: number;
+  readonly weightDecay: number;
+}
+
+/** Everything a training is determined by. A resumed training must have the same. */
+export interface TrainingSettings {
+  /** Name of the network, or of the backbone that a branch is trained on. */
+  readonly network: string;
+  readonly data: string;
+  readonly samples: number;
+  readonly holdout: number;
+  readonly batch: number;
+  readonly recipe: RecipeName;
+  readonly design: BranchDesign;
+  /** One after the other. */
+  readonly phases: readonly PhaseSettings[];
+  /** Both score distributions are softened by it where a branch learns to match the main network's. */
+  readonly temperature: number;
+  /** Largest shift of a training picture in pixels, each way. */
+  readonly shift: number;
+  /** Whether training pictures are mirrored at random. */
+  readonly flip: boolean;
+  readonly seed: number;
+}
+
+/** Orders of training. joint: all at once. main-first: stem and main network, then the branch by distillation. */
+export const schedules = ['joint', 'main-first'] as const;
+export type Schedule = (typeof schedules)[number];
+
+/** What a schedule is made with; what is left out is the network's own. */
+export interface ScheduleOptions {
+  /** Of the joint phase, or of stem and main network. */
+  readonly epochs: number;
+  readonly optimizer?: OptimizerName | undefined;
+  readonly peakRate?: number | undefined;
+  readonly branchEpochs: number;
+  readonly branchRate?: number | undefined;
+  /** Steps of one epoch: a warm-up takes at most a fifth of its phase. */
+  readonly stepsPerEpoch: number;
+}
+
+const longestWarmup = 200;
+const defaultBranchRate = 2e-3;
+
+const warmup = (epochs: number, stepsPerEpoch: number) =>
+  Math.max(1, Math.min(longestWarmup, Math.floor((epochs * stepsPerEpoch) / 5)));
+
+/** The phases that train a branch on a frozen backbone: Adam, as binary networks are trained throughout. */
+export function branchPhases(
+  options: Pick<ScheduleOptions, 'branchEpochs' | 'branchRate' | 'stepsPerEpoch'>,
+): PhaseSettings[] {
+  const { branchEpochs: epochs, branchRate = defaultBranchRate, stepsPerEpoch } = options;
+  return [
+    {
+      kind: 'branch',
+      epochs,
+      optimizer: 'adam',
+      peakRate: branchRate,
+      warmup: warmup(epochs, stepsPerEpoch),
+      weightDecay: 1e-4,
+    },
+  ];
+}
+
+/** The phases of `schedule` for `network`. */
+export function phasesOf(network: Network, schedule: Schedule, options: ScheduleOptions): PhaseSettings[] {
+  const { optimizer, peakRate, epochs, stepsPerEpoch } = options;
+  const own = network.training;
+  // A joint phase trains binary layers too, for which Adam is the rule.
+  const usual =
+    schedule === 'joint' ? ({ optimizer: 'adam', peakRate: 2e-3, weightDecay: 1e-4 } as const) : own;
+  const chosen = optimizer ?? usual.optimizer;
+  const first: PhaseSettings = {
+    kind: schedule === 'joint' ? 'joint' : 'main',
+    epochs,
+    optimizer: chosen,
+    peakRate: peakRate ?? (chosen === usual.optimizer ? usual.peakRate : chosen === 'adam' ? 2e-3 : 0.1),
+    warmup: warmup(epochs, stepsPerEpoch),
+    weightDecay: chosen === usual.optimizer ? usual.weightDecay : chosen === 'adam' ? 1e-4 : 5e-3,
+  };
+  return schedule === 'joint' ? [first] : [first, ...branchPhases(options)];
+}
+
+/** The branch that repeats `network`'s layers. */
+export function mirrorOf(network: Network, recipe: RecipeName = 'xnor'): BranchChoice {
+  return { recipe, design: network.mirror };
+}
