@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { isTierwiseError } from './errors.ts';
-import { type Pixels, type PreprocessSpec, preprocess } from './preprocess.ts';
+import { normalize, type Pixels, type PreprocessSpec, preprocess } from './preprocess.ts';
 
 const plain = { scale: 1, mean: [0], std: [1] };
 
@@ -193,4 +193,24 @@ test('mean and std must fit the channels', () => {
   expect(() =>
     preprocess(picture, { channels: 3, width: 1, height: 1, scale: 1, mean: [0, 0], std: [1] }),
   ).toThrow(expect.toSatisfy((error) => isTierwiseError(error, 'MANIFEST_INVALID')));
+});
+
+test('normalize gives pictures of the right size the same numbers, plane by plane', () => {
+  const spec = {
+    channels: 3,
+    height: 2,
+    width: 2,
+    scale: 1 / 255,
+    mean: [0.4, 0.5, 0.6],
+    std: [0.2, 0.25, 0.3],
+  } as const;
+  const planes = Uint8Array.from({ length: 24 }, (_, i) => (i * 11) % 256);
+  const expected = [0, 1].flatMap((n) => {
+    const interleaved = Uint8Array.from(
+      { length: 12 },
+      (_, i) => planes[n * 12 + (i % 3) * 4 + Math.floor(i / 3)]!,
+    );
+    return [...preprocess({ data: interleaved, width: 2, height: 2 }, spec).data];
+  });
+  expect([...normalize(planes, spec)]).toEqual(expected);
 });
