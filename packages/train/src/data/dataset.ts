@@ -28,6 +28,7 @@ export interface DatasetWarning {
     | 'duplicate'
     | 'leak'
     | 'alike'
+    | 'resized'
     | 'untested';
   readonly count: number;
   /** One line for people, naming the first few. */

@@ -92,7 +92,12 @@ export async function fromFolder(folder: string, options: FolderOptions): Promis
   return { train, test, warnings: tally.warnings(folder) };
 }
 
-function makeRoom(folder: string, pictures: number, { channels, height, width }: PictureSize): Uint8Array {
+/** Zeroed memory for `pictures` pictures. @throws TierwiseError USAGE beyond 4 GiB */
+export function makeRoom(
+  folder: string,
+  pictures: number,
+  { channels, height, width }: PictureSize,
+): Uint8Array {
   const bytes = pictures * channels * height * width;
   if (bytes > maxBytes)
     throw new TierwiseError(

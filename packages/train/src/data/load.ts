@@ -5,6 +5,7 @@ import { TierwiseError } from '@tierwise/core';
 import { cifar10, fromCifar, trainingBatches } from './cifar.ts';
 import { type DatasetSplit, fromIdx } from './dataset.ts';
 import { type DownloadOptions, download } from './download.ts';
+import { fitted } from './fit.ts';
 import { fromFolder, type PictureSize } from './folder.ts';
 import { type Idx, readIdx } from './idx.ts';
 import { idxFileNames, type KnownDataset, knownDatasets } from './known.ts';
@@ -14,7 +15,7 @@ import { isAbsent, readFirst, unreadable } from './packed.ts';
 export const datasetNames: readonly string[] = [...knownDatasets.map(({ name }) => name), cifar10.name];
 
 export interface LoadOptions extends DownloadOptions {
-  /** What pictures in class folders are resized to. Other data keep their own size. */
+  /** What pictures are resized to. Without it they keep their own size, which those in class folders have not. */
   readonly size?: PictureSize | undefined;
   /**
    * Which pictures of class folders without train/ and test/ are for testing. Not the seed of a training: what was
@@ -39,6 +40,12 @@ export interface LoadOptions extends DownloadOptions {
  *   CANCELLED by `signal`
  */
 export async function loadDataset(nameOrFolder: string, options: LoadOptions = {}): Promise<DatasetSplit> {
+  const data = await loadAsItIs(nameOrFolder, options);
+  return options.size ? fitted(data, options.size) : data;
+}
+
+/** Pictures in class folders come at `options.size`, others at their own. */
+async function loadAsItIs(nameOrFolder: string, options: LoadOptions): Promise<DatasetSplit> {
   const known = knownDatasets.find(({ name }) => name === nameOrFolder);
   if (known !== undefined) return loadKnown(known, options);
   if (nameOrFolder === cifar10.name) return loadCifar10(options);

@@ -33,6 +33,7 @@ const texts: Readonly<Record<Kind, readonly [string, string]>> = {
     'class is named like another but for case and spaces',
     'classes are named like others but for case and spaces',
   ],
+  resized: ['picture is resized', 'pictures are resized'],
   untested: ['class has no test picture', 'classes have no test pictures'],
 };
 
@@ -43,18 +44,19 @@ const named = 3;
 export class Tally {
   readonly #found = new Map<Kind, { count: number; names: string[] }>();
 
-  add(kind: Kind, name: string): void {
+  /** `count` things that go by one name count as such. */
+  add(kind: Kind, name: string, count = 1): void {
     const found = this.#found.get(kind) ?? { count: 0, names: [] };
     this.#found.set(kind, found);
-    found.count++;
-    if (found.names.length < named) found.names.push(name);
+    found.count += count;
+    if (found.names.length < named && !found.names.includes(name)) found.names.push(name);
   }
 
   /** Each message begins with `where`. */
   warnings(where: string): DatasetWarning[] {
     return [...this.#found].map(([kind, { count, names }]) => {
       const text = texts[kind][count === 1 ? 0 : 1];
-      const rest = count > names.length ? ', ...' : '';
+      const rest = kind !== 'resized' && count > names.length ? ', ...' : '';
       return {
         kind,
         count,
