@@ -5,6 +5,7 @@ import { networks, optimizers, recipes } from '@tierwise/train';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { MeasureFlags } from './bundle.ts';
 import { type BenchFlags, benchCommand } from './commands/bench.ts';
+import { type PlaceFlags, placeCommand } from './commands/branch.ts';
 import { type CutFlags, cutCommand } from './commands/cut.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { type EdgeFlags, edgeCommand } from './commands/edge.ts';
@@ -107,8 +108,15 @@ program
   .option('--branch-depth <n>', 'binary convolutions of a branch that does not mirror the network', whole(1))
   .option('--branch-width <n>', 'filters of its first one; they double where the map is halved', whole(1))
   .option('--holdout <n>', 'training samples held back to choose the threshold', whole(1), 5000)
-  .option('--shift <pixels>', 'training pictures are moved by up to this', whole(0), 1)
-  .option('--flip', 'mirror training pictures at random', false)
+  .option(
+    '--shift <pixels>',
+    'move training pictures by up to this (default: 4 for cifar-10, else 1)',
+    whole(0),
+  )
+  .option('--flip', 'mirror training pictures at random (default for cifar-10 and fashion-mnist)')
+  .option('--no-flip', 'do not')
+  .option('--cutout <pixels>', 'blacken a square of this side (default: 8 for cifar-10, else 0)', whole(0))
+  .option('--smoothing <share>', 'of each target, spread over all classes', real(0, 0.99), 0)
   .option('--seed <n>', 'of every random choice', whole(0), 1)
   .option(
     '--tolerance <share>',
@@ -177,6 +185,19 @@ program
       thresholdCommand(bundle, flags, terminal, untilCtrlC()),
     ),
   );
+
+program
+  .command('branch')
+  .description('show what a branch costs at each place of a network')
+  .argument('<target>', 'NAME.tierwise, FILE.onnx or the name of a network')
+  .option('--link <name>', `one of: ${linkNames.join(', ')}; may be repeated`, collect, [])
+  .option('--exit-rate <share>', 'of samples at a branch; default: as measured, else 0.75', real(0, 1))
+  .option('--device-gflops <x>', 'speed of the device, multiply and add counted apart', real(0.001, 1e6), 2)
+  .option('--edge-gflops <x>', 'speed of the edge', real(0.001, 1e6), 20)
+  .option('--binary-speedup <x>', 'of the device in binary layers', real(1, 1000), 14)
+  .option('--html <file>', 'write a report with charts')
+  .option('--json', 'print one JSON object')
+  .action(handle((terminal, target: string, flags: PlaceFlags) => placeCommand(target, flags, terminal)));
 
 program
   .command('inspect')

@@ -17,6 +17,21 @@ export {
 export { type CurveCharts, curveBlocks } from './design/curve-blocks.ts';
 export { heldBackSamples } from './design/held-back.ts';
 export { type Interval, wilson } from './design/interval.ts';
+export {
+  type BranchStage,
+  type ExpectedLatency,
+  expectedLatency,
+  type LastStage,
+  visitSamples,
+} from './design/latency.ts';
+export {
+  comparePlaces,
+  type PlacedBranch,
+  type Placement,
+  type PlacementOptions,
+  type SecondBranch,
+} from './design/placement.ts';
+export { type BranchPlace, branchPlaces } from './design/places.ts';
 export { rewriteManifest } from './design/rewrite.ts';
 export {
   type Evaluation,
@@ -59,6 +74,8 @@ export type { Axis, BarChart, Block, LineChart, Series, TableBlock } from './rep
 export { reportPage } from './report/page.ts';
 export { numberText } from './report/text.ts';
 export {
+  type Augmentation,
+  augmentationFor,
   branchPhases,
   mirrorOf,
   type PhaseKind,
