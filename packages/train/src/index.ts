@@ -74,8 +74,6 @@ export type { Axis, BarChart, Block, LineChart, Series, TableBlock } from './rep
 export { reportPage } from './report/page.ts';
 export { numberText } from './report/text.ts';
 export {
-  type Augmentation,
-  augmentationFor,
   branchPhases,
   mirrorOf,
   type PhaseKind,
