@@ -71,7 +71,7 @@ function isFloat32(value: Tensor): value is Tensor<'float32'> {
   return value.dtype === 'float32';
 }
 
-/** One response for the replies to the samples of a request, in their order: scores [n, classes], times added up. */
+/** One response for the replies to the samples of a request, in their order: scores [n, classes]. */
 export function joinReplies(replies: readonly InferResponse[], scores: Port): InferResponse {
   const [first] = replies;
   if (first === undefined) throw new TierwiseError('INTERNAL', 'internal: a request without samples was run');
@@ -81,11 +81,8 @@ export function joinReplies(replies: readonly InferResponse[], scores: Port): In
   for (const [i, reply] of replies.entries()) {
     joined.set(reply.outputs.get(scores.tensor)!.data as Float32Array, i * classes);
   }
-  const sum = (key: string) =>
-    replies.reduce((total, reply) => total + Number(reply.parameters[key] ?? 0), 0);
   return {
     ...first,
-    parameters: { ...first.parameters, queueMs: sum('queueMs'), computeMs: sum('computeMs') },
     outputs: new Map([[scores.tensor, tensor('float32', [replies.length, classes], joined)]]),
   };
 }

@@ -4,11 +4,13 @@ import { readProgram } from '@tierwise/binary';
 import { sha256Hex, TierwiseError, toTierwiseError } from '@tierwise/core';
 import { type Artifact, type Manifest, parseManifest } from '@tierwise/plan';
 
-/** One `NAME.tierwise` folder, whole and checked. Its bytes stay in memory: what is on disk later does not count. */
+/** One `NAME.tierwise` folder, whole and checked. Its bytes are in memory: what is on disk later does not count. */
 export interface Bundle {
   /** NAME, as addresses have it. */
   readonly folder: string;
   readonly manifest: Manifest;
+  /** SHA-256 of the manifest, which names every file by digest: equal keys, equal bundles. */
+  readonly key: string;
   /** Each artifact of the manifest with its bytes. */
   readonly artifacts: readonly { readonly artifact: Artifact; readonly bytes: Uint8Array }[];
 }
@@ -20,6 +22,16 @@ export interface RefusedBundle {
 }
 
 const suffix = '.tierwise';
+/** Every folder that may be a bundle, in the order of their names. @throws TierwiseError FILE_UNREADABLE */
+export async function listBundles(models: string): Promise<string[]> {
+  try {
+    const entries = await readdir(models);
+    return entries.filter((name) => name.endsWith(suffix) && name.length > suffix.length).sort();
+  } catch (cause) {
+    throw unreadable(models, cause);
+  }
+}
+
 /** Far above any manifest with 100,000 labels of usual length; keeps a wrong file from filling memory. */
 const maxManifestBytes = 64 * 2 ** 20;
 
@@ -33,7 +45,7 @@ export async function readBundles(
 ): Promise<{ readonly bundles: readonly Bundle[]; readonly refused: readonly RefusedBundle[] }> {
   const bundles: Bundle[] = [];
   const refused: RefusedBundle[] = [];
-  for (const folder of await listFolders(models)) {
+  for (const folder of await listBundles(models)) {
     try {
       const bundle = await readBundle(join(models, folder), folder);
       const taken = bundles.find((other) => sharesName(other.manifest, bundle.manifest));
@@ -57,22 +69,12 @@ function sharesName(a: Manifest, b: Manifest): boolean {
   return a.name === b.name || a.name === `${b.name}.rest` || `${a.name}.rest` === b.name;
 }
 
-async function listFolders(models: string): Promise<string[]> {
-  try {
-    const entries = await readdir(models);
-    return entries.filter((name) => name.endsWith(suffix) && name.length > suffix.length).sort();
-  } catch (cause) {
-    throw unreadable(models, cause);
-  }
-}
-
 /**
  * Reads one bundle and checks every file against the manifest. `label` is what messages call it.
  * @throws TierwiseError FILE_UNREADABLE, MANIFEST_INVALID, DIGEST_MISMATCH, PROGRAM_CORRUPT
  */
 export async function readBundle(path: string, label = path): Promise<Bundle> {
-  const where = `${label}/manifest.json`;
-  const manifest = parseManifest(parseJson(await read(join(path, 'manifest.json'), where), where), where);
+  const manifest = await readManifest(path, label);
   const artifacts = await Promise.all(
     [manifest.branch.artifact, manifest.main.artifact].map(async (artifact) => {
       const name = `${label}/${artifact.file}`;
@@ -90,7 +92,17 @@ export async function readBundle(path: string, label = path): Promise<Bundle> {
       return { artifact, bytes };
     }),
   );
-  return { folder: basename(path, suffix), manifest, artifacts };
+  return { folder: basename(path, suffix), manifest, key: await keyOf(manifest), artifacts };
+}
+
+/** The manifest of one bundle. @throws TierwiseError FILE_UNREADABLE, MANIFEST_INVALID */
+export async function readManifest(path: string, label = path): Promise<Manifest> {
+  const where = `${label}/manifest.json`;
+  return parseManifest(parseJson(await read(join(path, 'manifest.json'), where), where), where);
+}
+
+export function keyOf(manifest: Manifest): Promise<string> {
+  return sha256Hex(new TextEncoder().encode(JSON.stringify(manifest)));
 }
 
 function parseJson(bytes: Uint8Array, where: string): unknown {

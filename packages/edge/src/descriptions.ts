@@ -1,16 +1,13 @@
 import { datatypeNames } from '@tierwise/wire';
 import type { ServedModel } from './models.ts';
 
-/** There is one version of each model. */
-export const version = '1';
-
 /** Dims of a port with an open batch. */
 function openDims(dims: readonly number[]): number[] {
   return [-1, ...dims.slice(1)];
 }
 
 /** Model metadata of the Open Inference Protocol. A packed tensor (UINT8, one dimension) may stand for any input. */
-export function describeModel({ name, inputs, scores }: ServedModel): object {
+export function describeModel({ name, inputs, scores }: ServedModel, versions: readonly string[]): object {
   const datatype = datatypeNames.float32;
   const describe = (port: { tensor: string; dims: readonly number[] }) => ({
     name: port.tensor,
@@ -19,7 +16,7 @@ export function describeModel({ name, inputs, scores }: ServedModel): object {
   });
   return {
     name,
-    versions: [version],
+    versions,
     platform: 'onnxruntime_onnx',
     inputs: inputs.map(describe),
     outputs: [describe(scores)],
@@ -27,7 +24,7 @@ export function describeModel({ name, inputs, scores }: ServedModel): object {
 }
 
 /** Model configuration in Triton's words, as far as it is true here: the batch is a dimension like any other. */
-export function modelConfig({ name, inputs, scores, bundle }: ServedModel): object {
+export function modelConfig({ name, inputs, scores, manifest }: ServedModel): object {
   const describe = (port: { tensor: string; dims: readonly number[] }) => ({
     name: port.tensor,
     data_type: 'TYPE_FP32',
@@ -37,7 +34,7 @@ export function modelConfig({ name, inputs, scores, bundle }: ServedModel): obje
     name,
     platform: 'onnxruntime_onnx',
     backend: 'onnxruntime',
-    default_model_filename: bundle.manifest.main.artifact.file,
+    default_model_filename: manifest.main.artifact.file,
     max_batch_size: 0,
     input: inputs.map(describe),
     output: [describe(scores)],
@@ -45,23 +42,21 @@ export function modelConfig({ name, inputs, scores, bundle }: ServedModel): obje
 }
 
 /** What was counted since the edge started, in Triton's words. Times are nanoseconds, failures are not timed. */
-export function modelStatistics({ name, stats }: ServedModel): object {
+export function modelStatistics(models: readonly ServedModel[]): object {
   const duration = (count: number, ms: number) => ({ count, ns: Math.round(ms * 1e6) });
   return {
-    model_stats: [
-      {
-        name,
-        version,
-        last_inference: stats.lastRequest,
-        inference_count: stats.samples,
-        execution_count: stats.samples,
-        inference_stats: {
-          success: duration(stats.requests, stats.requestMs),
-          fail: duration(stats.failures, 0),
-          queue: duration(stats.requests, stats.queueMs),
-          compute_infer: duration(stats.requests, stats.computeMs),
-        },
+    model_stats: models.map(({ name, version, stats }) => ({
+      name,
+      version,
+      last_inference: stats.lastRequest,
+      inference_count: stats.samples,
+      execution_count: stats.samples,
+      inference_stats: {
+        success: duration(stats.requests, stats.requestMs),
+        fail: duration(stats.failures, 0),
+        queue: duration(stats.requests, stats.queueMs),
+        compute_infer: duration(stats.requests, stats.computeMs),
       },
-    ],
+    })),
   };
 }

@@ -6,20 +6,22 @@ import fastifyStatic from '@fastify/static';
 import fastifyWebsocket from '@fastify/websocket';
 import { TierwiseError, toTierwiseError } from '@tierwise/core';
 import { onnxEngine } from '@tierwise/ort';
-import { createRuntime, type Runtime } from '@tierwise/runtime';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
-import { type Bundle, type RefusedBundle, readBundles } from './bundles.ts';
+import type { RefusedBundle } from './bundles.ts';
 import { handleErrors } from './errors.ts';
 import { serveFiles } from './http-files.ts';
 import { serveProtocol } from './http-protocol.ts';
+import { Library } from './library.ts';
 import { createMetrics } from './metrics.ts';
-import { edgePlaceId, findArtifact, modelsOf, type ServedModel } from './models.ts';
-import { secure } from './security.ts';
+import { secure, subprotocol } from './security.ts';
 import { InferenceService } from './service.ts';
 import { closeStreams, serveStream } from './stream.ts';
 
 export interface EdgeOptions {
-  /** Folder that holds `NAME.tierwise` folders. They are read once, when the edge starts. */
+  /**
+   * Folder that holds `NAME.tierwise` folders. It is looked at every two seconds; what changes is loaded and takes
+   * the place of what was there, without a failed request.
+   */
   readonly models: string;
   /** Address to listen on; default 127.0.0.1, so that nobody else reaches it unless told otherwise. */
   readonly host?: string;
@@ -27,16 +29,27 @@ export interface EdgeOptions {
   readonly port?: number;
   /** Folder of a built page, served at `/`. */
   readonly site?: string;
+  /**
+   * How long a version is still answered for after another one took its place, also after a restart: its copy is in
+   * `.kept` in the models folder. Default 30; 0 keeps none.
+   */
+  readonly keepDays?: number;
   /** Inference threads; default 1. Each holds every model. */
   readonly workers?: number;
   /** Threads inside one operator, for each worker; default 1. */
   readonly threads?: number;
   /** Samples that may wait for a worker; more are refused with OVERLOADED. Default 64. */
   readonly queueLimit?: number;
+  /** Samples of several requests that one run of a worker may hold, where the network allows it; default 32. */
+  readonly maxBatch?: number;
   /** Largest request body and frame; default 16 MiB. */
   readonly bodyLimitBytes?: number;
   /** Origins (`https://host`) of other pages that may use this edge, or `*`; default none. */
   readonly allowOrigins?: readonly string[];
+  /** With any, inference, metadata and metrics take a request with one of them only; default none. Never logged. */
+  readonly tokens?: readonly string[];
+  /** Whether pages may also send a random share of the samples that they are sure of, to be counted; default false. */
+  readonly audit?: boolean;
   /** How long `close` lets requests finish; default 10,000. */
   readonly drainMs?: number;
   /** Structured logs (pino), by default from `warn` upwards to stderr. Bodies and headers are never logged. */
@@ -51,9 +64,11 @@ export interface Edge {
   /** Without a slash at the end. */
   readonly url: string;
   readonly port: number;
-  /** Names under which models are served. */
+  /** Names under which models are served now, and bundles that cannot be. */
   readonly models: readonly string[];
   readonly refused: readonly RefusedBundle[];
+  /** Looks at the models folder now. @throws TierwiseError FILE_UNREADABLE; everything stays as it is then */
+  reload(): Promise<void>;
   /**
    * Goes down in order: readiness turns 503 and new requests get DRAINING, those under way finish or fail at the
    * deadline, WebSockets close with 1001, the port closes, workers end. Idempotent.
@@ -61,79 +76,100 @@ export interface Edge {
   close(): Promise<void>;
 }
 
+/** How often the models folder is looked at. */
+const reloadIntervalMs = 2000;
+const dayMs = 86_400_000;
+
 /**
  * Starts an edge and resolves once it answers, with every model loaded.
- * @throws TierwiseError FILE_UNREADABLE for the models folder or the site; USAGE when the port cannot be had
+ * @throws TierwiseError FILE_UNREADABLE for the models folder or the site; USAGE when the port cannot be had or a
+ *   token could not be sent
  */
 export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const { host = '127.0.0.1', port = 8700, bodyLimitBytes = 16 * 2 ** 20, drainMs = 10_000 } = options;
-  const read = await readBundles(options.models);
-  const engine = onnxEngine({
-    workers: options.workers ?? 1,
-    threads: options.threads ?? 1,
-    queueLimit: options.queueLimit ?? 64,
-  });
-  const runtime = createRuntime({
-    place: edgePlaceId,
-    engines: [engine],
-    artifact: async (digest) => findArtifact(read.bundles, digest).bytes,
-    now: () => performance.now(),
-  });
+  const { workers = 1, threads = 1, queueLimit = 64, maxBatch = 32, keepDays = 30 } = options;
+  const { allowOrigins = [], tokens = [], audit = false } = options;
   const app = createApp(options, bodyLimitBytes);
+  const { log } = app;
+  const onRun = (samples: number): void => metrics.ran(samples);
+  const engine = onnxEngine({ workers, threads, queueLimit, maxBatch, onRun });
+  const library = new Library({ models: options.models, keepMs: keepDays * dayMs, engine, log });
+  const metrics = createMetrics(() => ({
+    current: library.current.length,
+    kept: library.old.length,
+    refused: library.refused.length,
+    queued: engine.queued,
+    running: engine.running,
+    connections: app.websocketServer.clients.size,
+  }));
+  const service = new InferenceService({ library, metrics, audit, maxBatch: Math.min(maxBatch, queueLimit) });
+
+  let lastFailure = '';
+  const follow = async (): Promise<void> => {
+    const failure = await library.reload().then(
+      () => '',
+      (error: unknown) => toTierwiseError(error).message,
+    );
+    if (failure !== '' && failure !== lastFailure) log.warn(`the models stay as they are: ${failure}`);
+    lastFailure = failure;
+  };
+  let watch: ReturnType<typeof setInterval> | undefined;
   const end = async (): Promise<void> => {
+    clearInterval(watch);
     // Idle connections are closed at once; one that is in the middle of something else gets this long.
     const cut = setTimeout(() => app.server.closeAllConnections(), 2000);
     await app.close();
     clearTimeout(cut);
-    await runtime.dispose();
+    await library.dispose();
     await engine.dispose();
   };
   try {
-    const { models, bundles, refused } = await loadModels(runtime, read);
-    for (const { folder, error } of refused) {
-      app.log.warn({ folder, code: error.code }, `${folder}.tierwise is not served: ${error.message}`);
-    }
-    const metrics = createMetrics(() => ({
-      served: bundles.length,
-      refused: refused.length,
-      queued: engine.queued,
-      connections: app.websocketServer.clients.size,
-    }));
-    const service = new InferenceService(models, runtime, metrics);
-
+    await library.reload();
     handleErrors(app);
+    // Bodies are read as bytes whatever their type says: clients of the protocol send several, or none.
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) => body);
     // First, so that it knows the connections that later hooks refuse, and ends them.
     await app.register(fastifyWebsocket, {
-      options: { maxPayload: bodyLimitBytes, perMessageDeflate: false },
+      options: {
+        maxPayload: bodyLimitBytes,
+        perMessageDeflate: false,
+        handleProtocols: (offered) => offered.has(subprotocol) && subprotocol,
+      },
       errorHandler: (error, socket, request) => {
         request.log.info({ reason: error.message }, 'a WebSocket failed');
         socket.terminate();
       },
       preClose: () => closeStreams(app.websocketServer.clients),
     });
-    const allowOrigins = options.allowOrigins ?? [];
-    secure(app, allowOrigins);
+    secure(app, { allowOrigins, tokens });
     await app.register(fastifyCors, {
       origin: allowOrigins.includes('*') ? '*' : [...allowOrigins],
       methods: ['GET', 'POST'],
       exposedHeaders: ['Inference-Header-Content-Length', 'Retry-After'],
     });
-    await app.register(async (scope) => serveProtocol(scope, service, { refused, bodyLimitBytes }));
+    serveProtocol(app, { library, service, bodyLimitBytes });
     await app.register(async (scope) => serveStream(scope, service));
-    serveFiles(app, bundles);
+    serveFiles(app, library);
     app.get('/metrics', async (_request, reply) =>
       reply.type(metrics.contentType).send(await metrics.text()),
     );
     if (options.site !== undefined) await serveSite(app, options.site);
     await listen(app, host, port);
+    watch = setInterval(follow, reloadIntervalMs).unref();
 
     const { port: taken } = app.server.address() as AddressInfo;
     let closing: Promise<void> | undefined;
     return {
       url: `http://${host.includes(':') ? `[${host}]` : host}:${taken}`,
       port: taken,
-      models: models.map(({ name }) => name),
-      refused,
+      get models() {
+        return library.current.flatMap(({ models }) => models.map(({ name }) => name));
+      },
+      get refused() {
+        return library.refused;
+      },
+      reload: () => library.reload(),
       close: () => {
         closing ??= service.drain(drainMs).then(end);
         return closing;
@@ -167,27 +203,6 @@ function createApp({ logger = {} }: EdgeOptions, bodyLimit: number): FastifyInst
   return app;
 }
 
-/** Loads what every bundle offers. A bundle whose network cannot be loaded joins the refused ones. */
-async function loadModels(
-  runtime: Runtime,
-  read: { readonly bundles: readonly Bundle[]; readonly refused: readonly RefusedBundle[] },
-): Promise<{ models: ServedModel[]; bundles: Bundle[]; refused: RefusedBundle[] }> {
-  const models: ServedModel[] = [];
-  const bundles: Bundle[] = [];
-  const refused = [...read.refused];
-  for (const bundle of read.bundles) {
-    try {
-      const own = modelsOf(bundle);
-      for (const { plan } of own) await runtime.prepare(plan);
-      models.push(...own);
-      bundles.push(bundle);
-    } catch (error) {
-      refused.push({ folder: bundle.folder, error: toTierwiseError(error) });
-    }
-  }
-  return { models, bundles, refused };
-}
-
 async function serveSite(app: FastifyInstance, root: string): Promise<void> {
   await access(join(root, 'index.html')).catch((cause: unknown) => {
     throw new TierwiseError(
@@ -205,6 +220,8 @@ async function serveSite(app: FastifyInstance, root: string): Promise<void> {
       reply.header('cache-control', hashed ? 'public, max-age=31536000, immutable' : 'no-cache');
     },
     cacheControl: false,
+    // FILE.br and FILE.gz beside FILE, if the team's build makes them.
+    preCompressed: true,
     dotfiles: 'ignore',
   });
 }

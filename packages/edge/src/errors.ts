@@ -1,4 +1,4 @@
-import { isTierwiseError, remedies, TierwiseError, toTierwiseError } from '@tierwise/core';
+import { errorTable, isTierwiseError, remedies, TierwiseError, toTierwiseError } from '@tierwise/core';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 
 /** What Fastify throws, as far as it matters here. */
@@ -20,14 +20,21 @@ function fromFastify(error: unknown): TierwiseError {
     : toTierwiseError(error);
 }
 
-/** Answers with the error: its status, message, code and remedy, and when to try again. */
+/** Sets the status of the error, and when to try again. */
+export function statusOf(reply: FastifyReply, { code, message, details }: TierwiseError): void {
+  if (code !== 'INTERNAL') reply.log.info({ code, details }, message);
+  if (code === 'OVERLOADED' || code === 'DRAINING') reply.header('retry-after', '1');
+  if (code === 'TOKEN_REFUSED') reply.header('www-authenticate', 'Bearer');
+  reply.code(errorTable[code].status);
+}
+
+/** Answers with the error: its status, message, code and remedy. */
 export function sendError(reply: FastifyReply, thrown: unknown): FastifyReply {
   const error = fromFastify(thrown);
-  const { message, code, status, details } = error;
+  const { message, code } = error;
   if (code === 'INTERNAL') reply.log.error({ err: error.cause ?? error }, message);
-  else reply.log.info({ code, details }, message);
-  if (code === 'OVERLOADED' || code === 'DRAINING') reply.header('retry-after', '1');
-  return reply.code(status).send({ error: message, code, remedy: remedies[code] });
+  statusOf(reply, error);
+  return reply.send({ error: message, code, remedy: remedies[code] });
 }
 
 export function handleErrors(app: FastifyInstance): void {

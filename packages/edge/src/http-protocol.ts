@@ -3,9 +3,9 @@ import { TierwiseError } from '@tierwise/core';
 import { decodeBody, encodeBody, type InferRequest, type InferResponse, wantsBinary } from '@tierwise/wire';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as v from 'valibot';
-import type { RefusedBundle } from './bundles.ts';
 import { inflated } from './content-encoding.ts';
-import { describeModel, modelConfig, modelStatistics, version } from './descriptions.ts';
+import { describeModel, modelConfig, modelStatistics } from './descriptions.ts';
+import type { Library } from './library.ts';
 import type { ServedModel } from './models.ts';
 import type { InferenceService } from './service.ts';
 
@@ -21,7 +21,7 @@ const IndexRequestSchema = v.object({ ready: v.optional(v.boolean(), false) });
 
 interface ModelParams {
   readonly model: string;
-  /** There is one version of every model, "1"; an address may name it or leave it out. */
+  /** An address may name a version or leave it out. */
   readonly version?: string;
 }
 type ModelRoute = { Params: ModelParams };
@@ -29,18 +29,12 @@ type ModelRoute = { Params: ModelParams };
 /** The REST part of the Open Inference Protocol v2, with binary tensors and the index of the repository. */
 export function serveProtocol(
   app: FastifyInstance,
-  service: InferenceService,
-  options: { readonly refused: readonly RefusedBundle[]; readonly bodyLimitBytes: number },
+  {
+    library,
+    service,
+    bodyLimitBytes,
+  }: { library: Library; service: InferenceService; bodyLimitBytes: number },
 ): void {
-  const { refused, bodyLimitBytes } = options;
-  // Bodies are read as bytes whatever their type says: clients of the protocol send several, or none.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser(
-    '*',
-    { parseAs: 'buffer' },
-    async (_request: FastifyRequest, body: Buffer) => body,
-  );
-
   app.get('/v2', async () => ({
     name: 'tierwise-edge',
     version: packageVersion,
@@ -48,20 +42,30 @@ export function serveProtocol(
   }));
   app.get('/v2/health/live', async () => ({ live: true }));
   app.get('/v2/health/ready', async (_request, reply) => {
-    const ready = !service.draining && service.models.size > 0;
+    const models = library.current.flatMap((current) => current.models).length;
+    const ready = !service.draining && models > 0;
     return reply.code(ready ? 200 : 503).send({
       ready,
-      models: service.models.size,
-      refused: refused.map(({ folder, error }) => ({ folder, error: error.message, code: error.code })),
+      models,
+      refused: library.refused.map(({ folder, error }) => ({
+        folder,
+        error: error.message,
+        code: error.code,
+      })),
     });
   });
 
   const index = async (request: FastifyRequest): Promise<object[]> => {
     const onlyReady = parseIndexRequest(request.body).ready;
-    const served = [...service.models.keys()].map((name) => ({ name, version, state: 'READY', reason: '' }));
-    const broken = refused.map(({ folder, error }) => ({
-      name: folder,
+    const served = allModels(library).map(({ name, version }) => ({
+      name,
       version,
+      state: 'READY',
+      reason: '',
+    }));
+    const broken = library.refused.map(({ folder, error }) => ({
+      name: folder,
+      version: '',
       state: 'UNAVAILABLE',
       reason: error.message,
     }));
@@ -69,48 +73,54 @@ export function serveProtocol(
   };
   app.get('/v2/repository/index', index);
   app.post('/v2/repository/index', index);
+  app.get('/v2/models/stats', async () => modelStatistics(allModels(library)));
 
-  const find = ({ params }: FastifyRequest<ModelRoute>): ServedModel => findModel(service, params);
+  const find = ({ params }: FastifyRequest<ModelRoute>): ServedModel =>
+    library.model(params.model, { version: params.version });
+  const versions = ({ name }: ServedModel): string[] =>
+    library.versionsOf(name).map(({ version }) => version);
   for (const path of ['/v2/models/:model', '/v2/models/:model/versions/:version']) {
-    app.get<ModelRoute>(path, async (request) => describeModel(find(request)));
+    app.get<ModelRoute>(path, async (request) => {
+      const model = find(request);
+      return describeModel(model, versions(model));
+    });
     app.get<ModelRoute>(`${path}/ready`, async (request, reply) =>
       reply.code(service.draining ? 503 : 200).send({ name: find(request).name, ready: !service.draining }),
     );
     app.get<ModelRoute>(`${path}/config`, async (request) => modelConfig(find(request)));
-    app.get<ModelRoute>(`${path}/stats`, async (request) => modelStatistics(find(request)));
-    app.post<ModelRoute>(`${path}/infer`, async (request, reply) => {
-      const { name } = find(request);
-      return infer(service, { name, bodyLimitBytes }, request, reply);
+    app.get<ModelRoute>(`${path}/stats`, async (request) => modelStatistics([find(request)]));
+    app.get<ModelRoute>(`${path}/audit`, async (request) => {
+      const { name, version, audit, manifest } = find(request);
+      return { name, version, ...audit.report(manifest.labels) };
     });
+    app.post<ModelRoute>(`${path}/infer`, async (request, reply) =>
+      infer(service, bodyLimitBytes, request, reply),
+    );
   }
 }
 
-function findModel(service: InferenceService, { model, version: wanted }: ModelParams): ServedModel {
-  const found = service.model(model);
-  if (wanted === undefined || wanted === version) return found;
-  throw new TierwiseError(
-    'MODEL_UNKNOWN',
-    `Request for unknown model: '${found.name}' version ${wanted.slice(0, 32)} is not found`,
-    { model: found.name },
-  );
+function allModels(library: Library): ServedModel[] {
+  const names = [...library.current, ...library.old].flatMap(({ models }) => models.map(({ name }) => name));
+  return [...new Set(names)].flatMap((name) => library.versionsOf(name));
 }
 
 async function infer(
   service: InferenceService,
-  { name, bodyLimitBytes }: { name: string; bodyLimitBytes: number },
-  http: FastifyRequest,
+  bodyLimitBytes: number,
+  http: FastifyRequest<ModelRoute>,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const abort = new AbortController();
   reply.raw.once('close', () => abort.abort());
   const sent = http.body instanceof Uint8Array ? http.body : new Uint8Array();
   const body = await inflated(sent, http.headers['content-encoding'], bodyLimitBytes);
+  const { model: modelName, version } = http.params;
   let request: InferRequest | undefined;
   const parse = (): InferRequest => {
     request = parseRequest(body, http.headers[jsonLengthHeader]);
     return request;
   };
-  const arrival = { transport: 'http', modelName: name, uplinkBytes: sent.length, abort } as const;
+  const arrival = { transport: 'http', modelName, version, uplinkBytes: sent.length, abort } as const;
   const response = await service.answer(parse, arrival);
   return sendResponse(reply, response, request!);
 }

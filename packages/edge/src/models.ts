@@ -1,7 +1,6 @@
 import { TierwiseError } from '@tierwise/core';
 import {
   type Context,
-  type Digest,
   type Manifest,
   type Plan,
   type Port,
@@ -9,18 +8,24 @@ import {
   type Section,
   strategies,
 } from '@tierwise/plan';
-import type { Bundle } from './bundles.ts';
+import type { Runtime } from '@tierwise/runtime';
+import { type Audit, createAudit } from './audit.ts';
 
 /** A section that clients can ask for by name, and the Plan that it is part of. */
 export interface ServedModel {
   readonly name: string;
-  readonly bundle: Bundle;
+  /** The first 8 digits of the network's digest, which are in the ids of its Plans, too. */
+  readonly version: string;
+  readonly manifest: Manifest;
+  /** Has the section, or loads it when it is first asked to. */
+  readonly runtime: Runtime;
   readonly plan: Plan;
   readonly section: Section;
   readonly inputs: readonly Port[];
   /** The scores of the exit that answers, [1, classes]. */
   readonly scores: Port;
   readonly stats: ModelStats;
+  readonly audit: Audit;
 }
 
 /** What happened to a model since the edge started. Times are sums over samples. */
@@ -52,51 +57,31 @@ const context: Context = {
  * What a bundle offers: `NAME` takes the network's input (edge-only), `NAME.rest` the stem's output (LcDNN).
  * @throws TierwiseError PLAN_INVALID when the manifest allows no such Plan
  */
-export function modelsOf(bundle: Bundle): ServedModel[] {
-  const { manifest } = bundle;
+export function modelsOf(manifest: Manifest, runtime: Runtime): ServedModel[] {
   const requirement = { objective: 'latency', rawInputMayLeave: true } as const;
-  return (['edge-only', 'lcdnn'] as const).map((name) =>
-    servedModel(bundle, strategies[name](manifest, profile, context, requirement).plan),
-  );
-}
-
-function servedModel(bundle: Bundle, plan: Plan): ServedModel {
-  const section = plan.sections.find((candidate) => candidate.place === edgePlaceId);
-  const exit = plan.exits.find((candidate) => candidate.section === section?.id);
-  const scores = section?.outputs.find((port) => port.tensor === exit?.scores);
-  if (section === undefined || scores === undefined) {
-    throw new TierwiseError('PLAN_INVALID', `Plan ${plan.id} has nothing to do in ${edgePlaceId}`, {
-      plan: plan.id,
-    });
-  }
-  const stats = {
-    requests: 0,
-    failures: 0,
-    samples: 0,
-    queueMs: 0,
-    computeMs: 0,
-    requestMs: 0,
-    lastRequest: 0,
-  };
-  return { name: section.model, bundle, plan, section, inputs: section.inputs, scores, stats };
-}
-
-/** The bytes of an artifact by its digest. @throws TierwiseError ARTIFACT_UNKNOWN */
-export function findArtifact(
-  bundles: readonly Bundle[],
-  digest: string,
-): { bytes: Uint8Array; digest: Digest } {
-  for (const { artifacts } of bundles) {
-    const found = artifacts.find(({ artifact }) => artifact.digest === digest);
-    if (found !== undefined) return { bytes: found.bytes, digest: found.artifact.digest };
-  }
-  throw new TierwiseError(
-    'ARTIFACT_UNKNOWN',
-    `this edge has no artifact with digest ${digest.slice(0, 64)}`,
-    {
-      digest: digest.slice(0, 64),
-    },
-  );
+  return (['edge-only', 'lcdnn'] as const).map((name) => {
+    const { plan } = strategies[name](manifest, profile, context, requirement);
+    const section = plan.sections.find((candidate) => candidate.place === edgePlaceId);
+    const exit = plan.exits.find((candidate) => candidate.section === section?.id);
+    const scores = section?.outputs.find((port) => port.tensor === exit?.scores);
+    if (section === undefined || scores === undefined) {
+      throw new TierwiseError('PLAN_INVALID', `Plan ${plan.id} has nothing to do in ${edgePlaceId}`, {
+        plan: plan.id,
+      });
+    }
+    return {
+      name: section.model,
+      version: manifest.main.artifact.digest.slice(0, 8),
+      manifest,
+      runtime,
+      plan,
+      section,
+      inputs: section.inputs,
+      scores,
+      stats: { requests: 0, failures: 0, samples: 0, queueMs: 0, computeMs: 0, requestMs: 0, lastRequest: 0 },
+      audit: createAudit(manifest.labels.length),
+    };
+  });
 }
 
 /** The manifest as a device gets it: with where artifacts and answers are found on this edge. */

@@ -1,7 +1,8 @@
 import type { WebSocket } from '@fastify/websocket';
-import { TierwiseError, toTierwiseError } from '@tierwise/core';
-import { decodeFrame, encodeFrame, failureOf, type InferRequest } from '@tierwise/wire';
+import { TierwiseError } from '@tierwise/core';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import { statusOf } from './errors.ts';
+import { answerFrame, failureFrame } from './frames.ts';
 import type { InferenceService } from './service.ts';
 
 /** Requests of one connection that may be under way; one more is answered with OVERLOADED. */
@@ -14,9 +15,24 @@ const pingIntervalMs = 30_000;
 /** What `ws` delivers: its default binary type gives a Buffer. */
 type Frame = Buffer | ArrayBuffer | Buffer[];
 
-/** `/v2/stream`: a request in each binary frame, answered by a frame with the same id, in any order. */
+/**
+ * `/v2/stream`: over a WebSocket a request in each binary frame, answered by a frame with the same id, in any order;
+ * by POST one frame, answered by one, for networks that let no WebSocket pass.
+ */
 export function serveStream(app: FastifyInstance, service: InferenceService): void {
   app.get('/v2/stream', { websocket: true }, (socket, request) => serve(socket, service, request.log));
+  app.post('/v2/stream', async (request, reply) => {
+    const abort = new AbortController();
+    reply.raw.once('close', () => abort.abort());
+    const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array();
+    const { frame, error } = await answerFrame(service, bytes, {
+      transport: 'http',
+      abort,
+      log: request.log,
+    });
+    if (error !== undefined) statusOf(reply, error);
+    return reply.type('application/octet-stream').send(Buffer.from(frame.buffer));
+  });
 }
 
 function serve(socket: WebSocket, service: InferenceService, log: FastifyBaseLogger): void {
@@ -32,54 +48,27 @@ function serve(socket: WebSocket, service: InferenceService, log: FastifyBaseLog
     }
   };
 
-  const answer = async (bytes: Uint8Array, abort: AbortController): Promise<void> => {
-    let id = '';
-    const parse = (): InferRequest => {
-      const message = decodeFrame(bytes);
-      id = message.id;
-      if (message.kind !== 'request') {
-        throw new TierwiseError('REQUEST_INVALID', `a ${message.kind} was sent where a request is expected`);
-      }
-      if (underWay.size > maxInFlight) {
-        throw new TierwiseError('OVERLOADED', `more than ${maxInFlight} requests of one connection at once`);
-      }
-      return message;
-    };
-    try {
-      const arrival = { transport: 'websocket', uplinkBytes: bytes.length, abort } as const;
-      send(encodeFrame(await service.answer(parse, arrival)));
-    } catch (thrown) {
-      const error = toTierwiseError(thrown);
-      if (error.code === 'INTERNAL') log.error({ err: error.cause ?? error }, error.message);
-      send(encodeFrame(failureOf(error, id || readId(bytes))));
+  const check = (): void => {
+    if (underWay.size > maxInFlight) {
+      throw new TierwiseError('OVERLOADED', `more than ${maxInFlight} requests of one connection at once`);
     }
   };
 
   socket.on('message', (data: Frame, isBinary: boolean) => {
     if (!isBinary) {
       const error = new TierwiseError('FRAME_CORRUPT', 'a text frame; this stream takes binary frames');
-      send(encodeFrame(failureOf(error)));
+      send(failureFrame(error, new Uint8Array()));
       return;
     }
     const abort = new AbortController();
     underWay.add(abort);
-    answer(data as Buffer, abort).finally(() => underWay.delete(abort));
+    answerFrame(service, data as Buffer, { transport: 'websocket', abort, check, log })
+      .then(({ frame }) => send(frame))
+      .finally(() => underWay.delete(abort));
   });
   socket.on('close', () => {
     for (const abort of underWay) abort.abort();
   });
-}
-
-/** The id in a header that may break the protocol otherwise, so that its sender learns of the failure; or ''. */
-function readId(bytes: Uint8Array): string {
-  try {
-    const length = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true);
-    const json: unknown = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
-    const id = typeof json === 'object' && json !== null && 'id' in json ? json.id : undefined;
-    return typeof id === 'string' ? id.slice(0, 128) : '';
-  } catch {
-    return '';
-  }
 }
 
 /** Ends connections whose other end is gone without a word: their requests would be kept for ever. */

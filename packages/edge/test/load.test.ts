@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => models.dispose());
 beforeEach(async () => {
-  edge = await createEdge({ models: models.path, port: 0, queueLimit: 2 });
+  edge = await createEdge({ models: models.path, port: 0, queueLimit: 2, maxBatch: 1 });
 });
 afterEach(() => edge.close());
 
@@ -106,7 +106,7 @@ describe('close', () => {
   });
 
   it('answers what does not finish before the deadline with DRAINING', async () => {
-    const hasty = await createEdge({ models: models.path, port: 0, drainMs: 0 });
+    const hasty = await createEdge({ models: models.path, port: 0, drainMs: 0, maxBatch: 1 });
     const client = await openStream(hasty.url);
     client.send(message('slow'));
     client.send(message('slower'));

@@ -4,7 +4,7 @@ import { decodeBody, encodeBody, type InferResponse, pack } from '@tierwise/wire
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEdge, type Edge } from '../src/index.ts';
 import { packedTensor, request } from './client.ts';
-import { dims, expectedScores, expectedStem, modelsFolder, picture } from './tiny-bundle.ts';
+import { dims, expectedScores, expectedStem, modelsFolder, picture, tinyBundle } from './tiny-bundle.ts';
 
 let edge: Edge;
 let models: Awaited<ReturnType<typeof modelsFolder>>;
@@ -48,12 +48,14 @@ function expectClose(found: ArrayLike<number>, expected: readonly number[]): voi
 
 describe('metadata', () => {
   it('tells server, health, models, configuration and index', async () => {
+    // A version is the beginning of the network's digest.
+    const version = (await tinyBundle()).manifest.main.artifact.digest.slice(0, 8);
     expect(await getJson('/v2')).toMatchObject({ name: 'tierwise-edge', extensions: expect.any(Array) });
     expect(await getJson('/v2/health/live')).toEqual({ live: true });
     expect(await getJson('/v2/health/ready')).toEqual({ ready: true, models: 2, refused: [] });
     expect(await getJson('/v2/models/tiny')).toEqual({
       name: 'tiny',
-      versions: ['1'],
+      versions: [version],
       platform: 'onnxruntime_onnx',
       inputs: [{ name: 'pixels', datatype: 'FP32', shape: [-1, 1, 4, 4] }],
       outputs: [{ name: 'scores', datatype: 'FP32', shape: [-1, 3] }],
@@ -61,17 +63,17 @@ describe('metadata', () => {
     expect(await getJson('/v2/models/tiny.rest')).toMatchObject({
       inputs: [{ name: 'stem', datatype: 'FP32', shape: [-1, 2, 4, 4] }],
     });
-    expect(await getJson('/v2/models/tiny/versions/1')).toMatchObject({ name: 'tiny' });
+    expect(await getJson(`/v2/models/tiny/versions/${version}`)).toMatchObject({ name: 'tiny' });
     expect(await getJson('/v2/models/tiny/ready')).toEqual({ name: 'tiny', ready: true });
-    expect(await getJson('/v2/models/tiny/versions/1/ready')).toEqual({ name: 'tiny', ready: true });
+    expect(await getJson(`/v2/models/tiny/versions/${version}/ready`)).toEqual({ name: 'tiny', ready: true });
     expect(await getJson('/v2/models/tiny/config')).toMatchObject({
       name: 'tiny',
       max_batch_size: 0,
       input: [{ name: 'pixels', data_type: 'TYPE_FP32', dims: [-1, 1, 4, 4] }],
     });
     const index = [
-      { name: 'tiny', version: '1', state: 'READY', reason: '' },
-      { name: 'tiny.rest', version: '1', state: 'READY', reason: '' },
+      { name: 'tiny', version, state: 'READY', reason: '' },
+      { name: 'tiny.rest', version, state: 'READY', reason: '' },
     ];
     expect(await getJson('/v2/repository/index')).toEqual(index);
     expect((await post('/v2/repository/index', '')).json).toEqual(index);
@@ -91,6 +93,9 @@ describe('metadata', () => {
       ],
     };
     expect((await post('/v2/models/tiny.rest/infer', JSON.stringify(body))).status).toBe(200);
+    expect(await getJson('/v2/models/stats')).toMatchObject({
+      model_stats: [{ name: 'tiny' }, { name: 'tiny.rest', inference_count: 2 }],
+    });
     expect(await getJson('/v2/models/tiny.rest/stats')).toMatchObject({
       model_stats: [
         {
@@ -326,7 +331,7 @@ describe('inference over HTTP', () => {
     expect(value(/^tierwise_uplink_bytes_total\{model="tiny",transport="http"\} (\d+)$/m)).toBeGreaterThan(
       1000,
     );
-    expect(value(/^tierwise_models\{state="served"\} (\d+)$/m)).toBe(1);
+    expect(value(/^tierwise_models\{state="current"\} (\d+)$/m)).toBe(1);
     expect(text).toMatch(/^process_cpu_seconds_total /m);
     const names = [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]);
     for (const name of names) expect(text).toContain(`# HELP ${name} `);

@@ -25,7 +25,7 @@ async function start(): Promise<{
 }> {
   const program = `
     import { runEdge } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)};
-    const { edge, closed } = await runEdge({ models: ${JSON.stringify(models.path)}, port: 0 });
+    const { edge, closed } = await runEdge({ models: ${JSON.stringify(models.path)}, port: 0, maxBatch: 1 });
     console.log(edge.url);
     await closed;
     console.log('drained');`;
