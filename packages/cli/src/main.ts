@@ -108,8 +108,15 @@ program
   .option('--branch-depth <n>', 'binary convolutions of a branch that does not mirror the network', whole(1))
   .option('--branch-width <n>', 'filters of its first one; they double where the map is halved', whole(1))
   .option('--holdout <n>', 'training samples held back to choose the threshold', whole(1), 5000)
-  .option('--shift <pixels>', 'training pictures are moved by up to this', whole(0), 1)
-  .option('--flip', 'mirror training pictures at random', false)
+  .option(
+    '--shift <pixels>',
+    'move training pictures by up to this (default: 4 for cifar-10, else 1)',
+    whole(0),
+  )
+  .option('--flip', 'mirror training pictures at random (default for cifar-10 and fashion-mnist)')
+  .option('--no-flip', 'do not')
+  .option('--cutout <pixels>', 'blacken a square of this side (default: 8 for cifar-10, else 0)', whole(0))
+  .option('--smoothing <share>', 'of each target, spread over all classes', real(0, 0.99), 0)
   .option('--seed <n>', 'of every random choice', whole(0), 1)
   .option(
     '--tolerance <share>',

@@ -1,3 +1,13 @@
+export {
+  type AttachOptions,
+  attachedComposite,
+  designFor,
+  type ImportedBackbone,
+  importBackbone,
+  type Normalization,
+  type NormalizationTrial,
+  tryNormalizations,
+} from './attach/index.ts';
 export type { Backbone } from './backbone.ts';
 export { writeBundle } from './bundle.ts';
 export type { ByHead, EpochRecord } from './checkpoint.ts';
@@ -13,6 +23,7 @@ export {
   type Picture,
   type PictureSize,
   readPicture,
+  relabelled,
 } from './data/index.ts';
 export { type CurveCharts, curveBlocks } from './design/curve-blocks.ts';
 export { heldBackSamples } from './design/held-back.ts';
@@ -74,6 +85,8 @@ export type { Axis, BarChart, Block, LineChart, Series, TableBlock } from './rep
 export { reportPage } from './report/page.ts';
 export { numberText } from './report/text.ts';
 export {
+  type Augmentation,
+  augmentationFor,
   branchPhases,
   mirrorOf,
   type PhaseKind,

@@ -33,11 +33,26 @@ export interface TrainingSettings {
   readonly phases: readonly PhaseSettings[];
   /** Both score distributions are softened by it where a branch learns to match the main network's. */
   readonly temperature: number;
-  /** Largest shift of a training picture in pixels, each way. */
-  readonly shift: number;
-  /** Whether training pictures are mirrored at random. */
-  readonly flip: boolean;
+  readonly augmentation: Augmentation;
+  /** Share of a target that is spread over all classes alike (Szegedy et al. 2016); 0 leaves it at its class. */
+  readonly smoothing: number;
   readonly seed: number;
+}
+
+/** What is done to training pictures at random, anew in each epoch. */
+export interface Augmentation {
+  /** Largest shift in pixels, each way; black comes in from outside: a crop of the padded picture. */
+  readonly shift: number;
+  /** Whether half of them are mirrored. */
+  readonly flip: boolean;
+  /** Side in pixels of a square that is blackened, of which any part may lie outside (DeVries and Taylor 2017); 0: none. */
+  readonly cutout: number;
+}
+
+/** What suits a data set: `name` is one that is known by name, or anything else. */
+export function augmentationFor(name: string): Augmentation {
+  if (name === 'cifar-10') return { shift: 4, flip: true, cutout: 8 };
+  return { shift: 1, flip: name === 'fashion-mnist', cutout: 0 };
 }
 
 /** Orders of training. joint: all at once. main-first: stem and main network, then the branch by distillation. */

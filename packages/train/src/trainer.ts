@@ -1,7 +1,7 @@
 import { elementCount, type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import { type OrtSession, openSession } from '@tierwise/ort';
 import type { Backbone } from './backbone.ts';
-import { augment, drawMask, epochOrder, holdBack, oneHot, startingValues } from './batches.ts';
+import { emptyBatch, epochOrder, fillBatch, holdBack, startingValues } from './batches.ts';
 import { type ByHead, type EpochRecord, loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import type { Dataset } from './data/index.ts';
 import type { Weights } from './layers/inference.ts';
@@ -203,16 +203,7 @@ async function runPhase(run: PhaseRun): Promise<void> {
       tensors: new Map<string, Tensor>([...frozen, ...state]),
     });
 
-  const { channels, height, width, classes } = data;
-  const pixels = tensor(
-    'uint8',
-    [batch, channels, height, width],
-    new Uint8Array(batch * channels * height * width),
-  );
-  const targets = tensor('float32', [batch, classes.length], new Float32Array(batch * classes.length));
-  const masks = step.masks.map((mask) =>
-    tensor('float32', mask.dims, new Float32Array(elementCount(mask.dims))),
-  );
+  const filled = emptyBatch(data, batch, step.masks);
   const optimizer = optimizers[phase.optimizer];
 
   const startedAt = performance.now();
@@ -225,16 +216,14 @@ async function runPhase(run: PhaseRun): Promise<void> {
     if (index === 0) running = none;
     if (index === 0 || !order) order = epochOrder(learnt, seed, epochsBefore + epoch);
     const samples = order.subarray(index * batch, (index + 1) * batch);
-    augment(data, samples, settings, stepsBefore + done, pixels.data);
-    oneHot(data, samples, targets.data);
-    for (const [i, mask] of masks.entries()) drawMask(step.masks[i]!, i, seed, stepsBefore + done, mask.data);
+    fillBatch(filled, data, samples, step.masks, settings, stepsBefore + done);
 
     const rate = cosineRate(phase.peakRate, done, steps, phase.warmup);
-    const feeds = new Map<string, Tensor>([...state, ...Object.entries(await opened.feeds(pixels))]);
-    feeds.set('targets', targets).set('rate', scalarTensor(rate));
+    const feeds = new Map<string, Tensor>([...state, ...Object.entries(await opened.feeds(filled.pixels))]);
+    feeds.set('targets', filled.targets).set('rate', scalarTensor(rate));
     for (const [name, value] of Object.entries(optimizer.scalars(done + 1)))
       feeds.set(name, scalarTensor(value));
-    for (const [i, mask] of masks.entries()) feeds.set(step.masks[i]!.name, mask);
+    for (const [i, mask] of filled.masks.entries()) feeds.set(step.masks[i]!.name, mask);
     const fetches = new Map<string, Tensor | null>([...next].map(([name, t]) => [`${name}.next`, t]));
     for (const name of metrics) fetches.set(name, null);
     const outputs = await session.run(feeds, fetches);

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 import { TierwiseError } from '@tierwise/core';
 import {
+  augmentationFor,
   findNetwork,
   findRecipe,
   freeDesign,
@@ -39,8 +40,10 @@ export interface TrainFlags {
   readonly branchDepth?: number;
   readonly branchWidth?: number;
   readonly holdout: number;
-  readonly shift: number;
-  readonly flip: boolean;
+  readonly shift?: number;
+  readonly flip?: boolean;
+  readonly cutout?: number;
+  readonly smoothing: number;
   readonly seed: number;
   readonly tolerance: number;
   readonly threads?: number;
@@ -76,6 +79,7 @@ export async function trainCommand(
       'USAGE',
       `--holdout ${flags.holdout} leaves no batch of ${batch} among ${data.train.samples} samples`,
     );
+  const usual = augmentationFor(data.train.name);
   const settings: TrainingSettings = {
     network: flags.network,
     data: data.train.name,
@@ -92,8 +96,12 @@ export async function trainCommand(
       stepsPerEpoch: Math.floor((data.train.samples - flags.holdout) / batch),
     }),
     temperature: 4,
-    shift: flags.shift,
-    flip: flags.flip,
+    augmentation: {
+      shift: flags.shift ?? usual.shift,
+      flip: flags.flip ?? usual.flip,
+      cutout: flags.cutout ?? usual.cutout,
+    },
+    smoothing: flags.smoothing,
     seed: flags.seed,
   };
   const checkpoint = `${folder}.checkpoint.safetensors`;
