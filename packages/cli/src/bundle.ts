@@ -51,6 +51,7 @@ export async function openBundle(
       main: manifest.main.scores.tensor,
       branch: manifest.branch.scores.tensor,
     },
+    preprocess: manifest.preprocess,
     threads: flags.threads ?? Math.min(4, availableParallelism()),
   });
   return { manifest, data, composite, [Symbol.asyncDispose]: () => composite[Symbol.asyncDispose]() };

@@ -7,6 +7,7 @@ export * from './flops.ts';
 export { type Flow, flowOf } from './flow.ts';
 export { foldAffine } from './fold.ts';
 export { type Classifier, type ImportOptions, importClassifier } from './import/classifier.ts';
+export { constantPart, storeConstants } from './import/constants.ts';
 export * from './model.ts';
 export { calibrationTensors, quantizeInt8, type Range } from './quantize-int8.ts';
 export * from './shapes.ts';

@@ -1,13 +1,15 @@
 import type { CodecPolicy } from '@tierwise/plan';
 
 /**
- * The range that quantisation covers: from 0, since a ReLU ends the stem, to the 99.9th percentile of what `stems`
- * holds (DynO-style packing, systems.md section 3 step 1). The few values above are clipped.
+ * The range that quantisation covers: from 0 where nothing is below it, since a ReLU ends most stems, else from the
+ * 0.1st percentile; to the 99.9th percentile of what `stems` holds (DynO-style packing, systems.md section 3 step 1).
+ * The few values outside are clipped.
  */
 export function calibrateRange(stems: Float32Array): { lo: number; hi: number } {
   const sorted = stems.slice().sort();
-  const hi = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.999))]!;
-  return { lo: 0, hi: Math.fround(Math.max(hi, 1e-6)) };
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+  const lo = sorted[0]! < 0 ? Math.fround(at(0.001)) : 0;
+  return { lo, hi: Math.fround(Math.max(at(0.999), lo + 1e-6)) };
 }
 
 /**

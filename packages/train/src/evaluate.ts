@@ -1,8 +1,18 @@
 import { binaryEngine } from '@tierwise/binary';
-import { argmax, normalizedEntropy, softmax, type Tensor, TierwiseError, tensor } from '@tierwise/core';
+import {
+  argmax,
+  elementCount,
+  normalize,
+  normalizedEntropy,
+  type PreprocessSpec,
+  softmax,
+  type Tensor,
+  TierwiseError,
+  tensor,
+} from '@tierwise/core';
 import { extract, readOnnx, writeOnnx } from '@tierwise/graph';
 import { type OrtSession, openSession } from '@tierwise/ort';
-import type { CodecPolicy, LoadedSection, Manifest } from '@tierwise/plan';
+import type { Artifact, CodecPolicy, LoadedSection, Manifest } from '@tierwise/plan';
 import { pack, unpack } from '@tierwise/wire';
 import type { Dataset } from './data/index.ts';
 import { type Interval, wilson } from './design/interval.ts';
@@ -49,7 +59,9 @@ export interface Measured extends AsyncDisposable {
   ): Promise<{ right: Uint8Array; payloadBytes: Uint32Array }>;
 }
 
-const batch = 200;
+/** Samples that are measured together, and most numbers of their pictures. */
+const largestBatch = 200;
+const mostInputs = 2 ** 22;
 
 /**
  * Opens a composite for measuring. `ports` names its tensors as the manifest does.
@@ -59,6 +71,8 @@ export async function openComposite(parts: {
   model: Uint8Array;
   branch: Uint8Array;
   ports: Pick<Manifest, 'input' | 'stem'> & { main: string; branch: string };
+  /** How the network takes pixels; the pictures of the data have its size already. */
+  preprocess: PreprocessSpec;
   threads: number;
 }): Promise<Measured> {
   const { ports, threads } = parts;
@@ -80,7 +94,22 @@ export async function openComposite(parts: {
     inputs: [ports.input],
     outputs: [ports.stem, { tensor: ports.branch, dims: [1, 1] }],
   });
-  return measure(whole, rest, program, ports);
+  return measure(whole, rest, program, ports, parts.preprocess);
+}
+
+/** Opens what a bundle holds, as `openComposite` does; `bytesOf` gives the bytes of its artifacts. */
+export function openBundled(
+  manifest: Manifest,
+  bytesOf: (artifact: Artifact) => Uint8Array,
+  threads: number,
+): Promise<Measured> {
+  const { input, stem, main, branch } = manifest;
+  return openComposite({
+    model: bytesOf(main.artifact),
+    branch: bytesOf(branch.artifact),
+    ports: { input, stem, main: main.scores.tensor, branch: branch.scores.tensor },
+    threads,
+  });
 }
 
 function measure(
@@ -88,7 +117,16 @@ function measure(
   rest: OrtSession,
   program: LoadedSection,
   ports: { input: Manifest['input']; stem: Manifest['stem']; main: string; branch: string },
+  preprocess: PreprocessSpec,
 ): Measured {
+  const inputSize = elementCount(ports.input.dims);
+  const batch = Math.max(1, Math.min(largestBatch, Math.floor(mostInputs / inputSize)));
+  const pixels = (data: Dataset, from: number, to: number) =>
+    tensor(
+      'float32',
+      [to - from, ...ports.input.dims.slice(1)],
+      normalize(data.images.subarray(from * inputSize, to * inputSize), preprocess),
+    );
   const inBatches = async (data: Dataset, step: (from: number, to: number) => Promise<void>) => {
     for (let from = 0; from < data.samples; from += batch)
       await step(from, Math.min(data.samples, from + batch));
@@ -158,15 +196,6 @@ function measure(
   };
 }
 
-function pixels(data: Dataset, from: number, to: number): Tensor<'float32'> {
-  const size = data.channels * data.height * data.width;
-  return tensor(
-    'float32',
-    [to - from, data.channels, data.height, data.width],
-    Float32Array.from(data.images.subarray(from * size, to * size)),
-  );
-}
-
 function predicted(scores: Tensor, row: number): number {
   const classes = scores.dims[1]!;
   return argmax((scores.data as Float32Array).subarray(row * classes, (row + 1) * classes));
@@ -223,8 +252,8 @@ export async function judge(
   { finish = () => true, onProgress, signal }: JudgeOptions = {},
 ): Promise<ExitSample[]> {
   const samples: ExitSample[] = [];
-  for (let from = 0; from < data.samples; from += batch) {
-    const part = slice(data, from, Math.min(data.samples, from + batch));
+  for (let from = 0; from < data.samples; from += largestBatch) {
+    const part = slice(data, from, Math.min(data.samples, from + largestBatch));
     const { stems, scores } = await composite.branch(part, undefined, signal);
     const { entropies, right } = judgeBranch(scores, part);
     const rest = await composite.rest(part, stems, codec, (sample) => finish(entropies[sample]!));

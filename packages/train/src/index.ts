@@ -51,6 +51,7 @@ export {
   judge,
   judgeBranch,
   type Measured,
+  openBundled,
   openComposite,
   thresholdOf,
 } from './evaluate.ts';

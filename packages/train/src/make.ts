@@ -57,6 +57,8 @@ export interface MakeOptions {
   /** What it was trained with: kept in the manifest. The samples held back are drawn from its `seed`. */
   readonly settings: TrainingSettings;
   readonly composite: CompositeGraph;
+  /** Where the network came from, when it is not one of ours: kept in the manifest, any JSON. */
+  readonly backbone?: Readonly<Record<string, unknown>>;
   readonly train: Dataset;
   readonly test: Dataset;
   /** How far below the best the composite may be on the held-back samples, a share; e.g. 0.0003. */
@@ -101,6 +103,7 @@ export async function makeComposite(options: MakeOptions): Promise<CompositeFile
     model: modelBytes,
     branch,
     ports: { input, stem, main: ports.main, branch: ports.branch },
+    preprocess,
     threads: options.threads,
   });
 
@@ -151,6 +154,7 @@ export async function makeComposite(options: MakeOptions): Promise<CompositeFile
     },
     provenance: {
       settings,
+      ...(options.backbone ? { backbone: options.backbone } : {}),
       heldBack: { samples: held.samples, tolerance, ...choice, mainAccuracyByBits: tried },
     },
   });

@@ -1,11 +1,13 @@
 import { create } from '@bufbuild/protobuf';
-import { TierwiseError } from '@tierwise/core';
+import { TierwiseError, tensor } from '@tierwise/core';
 import { type ModelProto, type NodeProto, NodeProtoSchema } from 'onnx-buf';
-import { intAttribute } from '../attributes.ts';
+import { attrInt, intAttribute } from '../attributes.ts';
 import { changed } from '../changed.ts';
+import { nodeLabel } from '../check.ts';
 import { extract } from '../cut.ts';
 import { flowOf, graphOf } from '../flow.ts';
 import { inferShapes, type TensorType } from '../shapes.ts';
+import { toTensorProto } from '../tensors.ts';
 import { statedDims, valueInfo } from '../value-info.ts';
 import { openBatch } from './batch.ts';
 import { cancelTransposes, channelsFirst } from './layout.ts';
@@ -17,6 +19,8 @@ export interface ImportOptions {
   readonly output?: string | undefined;
   /** Height and width of the pictures, where the network leaves them open. */
   readonly size?: { readonly height: number; readonly width: number } | undefined;
+  /** The network takes blue first: its first convolution is turned around, so that it takes red first. */
+  readonly bgr?: boolean | undefined;
 }
 
 /** A classifier of pictures in the one form that branches are attached to. */
@@ -72,6 +76,10 @@ export function importClassifier(model: ModelProto, options: ImportOptions = {})
   const scores = findScores(now, types, options.output);
   if (scores.from !== scores.tensor)
     notes.push(`scores are "${scores.tensor}", before ${scores.through} gives "${scores.from}"`);
+  if (options.bgr) {
+    now = redFirst(now, picture.name, dims[1]);
+    notes.push('the network took blue first and now takes red first');
+  }
   now = openBatch(withScores(now, scores.tensor, types), picture.name, [batch, ...dims.slice(1)]);
   const output = graphOf(now).output[0]!;
   if (batch !== 1) notes.push(`the batch of ${batch} becomes open`);
@@ -128,6 +136,32 @@ function pictureInput(model: ModelProto, { size }: ImportOptions) {
       tensor: name,
     });
   return { name, dims, isNhwc };
+}
+
+/** `model` with the input channels of its first convolution in reverse order. */
+function redFirst(model: ModelProto, input: string, channels: number): ModelProto {
+  const graph = graphOf(model);
+  const takers = graph.node.filter((node) => node.input.includes(input));
+  const first = takers[0];
+  if (channels !== 3 || takers.length !== 1 || first?.opType !== 'Conv' || attrInt(first, 'group', 1) !== 1)
+    throw unsupported(
+      `blue first (--bgr) needs 3 channels and a convolution that takes the input alone; ${first ? nodeLabel(first) : 'nothing'} takes it`,
+    );
+  const [order, weights] = [`${input}.blue-first`, `${input}.red-first`];
+  const gather = create(NodeProtoSchema, {
+    opType: 'Gather',
+    name: `Gather_${weights}`,
+    input: [first.input[1]!, order],
+    output: [weights],
+    attribute: [intAttribute('axis', 1)],
+  });
+  const turned = changed(first, { input: first.input.with(1, weights) });
+  const node = graph.node.flatMap((old) => (old === first ? [gather, turned] : [old]));
+  const initializer = [
+    ...graph.initializer,
+    toTensorProto(order, tensor('int64', [3], BigInt64Array.of(2n, 1n, 0n))),
+  ];
+  return changed(model, { graph: changed(graph, { node, initializer }) });
 }
 
 interface Scores {

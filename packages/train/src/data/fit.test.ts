@@ -2,6 +2,7 @@ import { preprocess } from '@tierwise/core';
 import { expect, test } from 'vitest';
 import type { Dataset } from './dataset.ts';
 import { fitted } from './fit.ts';
+import { relabelled } from './relabel.ts';
 
 /** `samples` pictures of 3 x 2 pixels whose values count up. */
 function counting(channels: 1 | 3, samples: number): Dataset {
@@ -44,4 +45,17 @@ test('more than fits into memory is refused before any work', () => {
   expect(() => fitted(data, { channels: 3, height: 30_000, width: 30_000 })).toThrow(
     /give fewer or a smaller size/,
   );
+});
+
+test('classes take the order that a network has them in, and more of them', () => {
+  const part = { ...counting(1, 2), labels: Uint16Array.of(0, 1) };
+  const { train, test: held } = relabelled({ train: part, test: part, warnings: [] }, ['b', 'none', 'a']);
+  expect(train.classes).toEqual(['b', 'none', 'a']);
+  expect([[...train.labels], [...held.labels]]).toEqual([
+    [2, 0],
+    [2, 0],
+  ]);
+  const data = { train: part, test: part, warnings: [] };
+  expect(() => relabelled(data, ['a', 'c'])).toThrow(/class "b" is not among the 2 listed/);
+  expect(() => relabelled(data, ['a', 'b', 'a'])).toThrow(/"a" is listed twice/);
 });

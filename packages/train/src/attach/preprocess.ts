@@ -1,0 +1,139 @@
+import { argmax, type PreprocessSpec, softmax, TierwiseError, tensor } from '@tierwise/core';
+import { summarize } from '@tierwise/graph';
+import { openBackbone } from '../backbone.ts';
+import type { Dataset } from '../data/index.ts';
+import type { ImportedBackbone } from './import.ts';
+
+/** How pixels 0..255 become a network's input: value = (pixel * scale - mean) / std. */
+export type Normalization = Pick<PreprocessSpec, 'scale' | 'mean' | 'std'>;
+
+/** What networks are usually trained with, by a name for people. */
+const usual: readonly { readonly name: string; readonly channels?: 1 | 3; readonly values: Normalization }[] =
+  [
+    {
+      name: 'ImageNet',
+      channels: 3,
+      values: { scale: 1 / 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+    },
+    {
+      name: 'CIFAR-10',
+      channels: 3,
+      values: { scale: 1 / 255, mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] },
+    },
+    { name: 'MNIST', channels: 1, values: { scale: 1 / 255, mean: [0.1307], std: [0.3081] } },
+    { name: '0 to 1', values: { scale: 1 / 255, mean: [0], std: [1] } },
+    { name: '-1 to 1', values: { scale: 1 / 255, mean: [0.5], std: [0.5] } },
+    { name: '0 to 255', values: { scale: 1, mean: [0], std: [1] } },
+  ];
+
+export interface NormalizationTrial {
+  readonly name: string;
+  readonly values: Normalization;
+  /** Share of `samples` training samples that the backbone gets right. */
+  readonly accuracy: number;
+  readonly samples: number;
+}
+
+/** Each trial may cost about this many floating-point operations. */
+const flopsPerTrial = 5e10;
+
+/**
+ * The backbone on some training samples with `given`, or with each usual normalisation: the best first. Which one a
+ * network was trained with is not in its file, and a wrong one makes it guess without an error.
+ * @throws TierwiseError USAGE when even the best is no better than guessing, saying how its outputs and the classes of
+ *   the data go together where that shows
+ */
+export async function tryNormalizations(
+  backbone: ImportedBackbone,
+  data: Dataset,
+  options: {
+    readonly given?: Normalization | undefined;
+    readonly threads: number;
+    readonly signal?: AbortSignal;
+  },
+): Promise<readonly NormalizationTrial[]> {
+  const { channels } = backbone.pictures;
+  const candidates = options.given
+    ? [{ name: 'as given', values: options.given }]
+    : usual.filter((candidate) => (candidate.channels ?? channels) === channels);
+  const { flops } = summarize(backbone.model).totals;
+  const samples = Math.min(data.samples, Math.max(50, Math.min(1000, Math.floor(flopsPerTrial / flops))));
+  const trials: (NormalizationTrial & Predictions)[] = [];
+  for (const { name, values } of candidates) {
+    const predictions = await predict(backbone, data, samples, values, options);
+    const { predicted, labels } = predictions;
+    const right = predicted.filter((label, i) => label === labels[i]).length;
+    trials.push({ name, values, accuracy: right / samples, samples, ...predictions });
+  }
+  trials.sort((a, b) => b.accuracy - a.accuracy || a.loss - b.loss);
+  const [best] = trials as [(typeof trials)[number]];
+  const counts = new Uint32Array(backbone.classes);
+  for (const label of best.labels) counts[label]!++;
+  const guessing = Math.max(...counts) / samples;
+  const elsewhere = renumbered(best, data);
+  const isOtherOrder = elsewhere.length >= Math.max(2, data.classes.length / 3);
+  if (samples >= 10 && (isOtherOrder || best.accuracy <= 1.2 * guessing)) {
+    const share = `${(100 * best.accuracy).toFixed(1)} % of ${samples} training samples right`;
+    throw new TierwiseError(
+      'USAGE',
+      isOtherOrder
+        ? `the network gets ${share} and takes most of ${elsewhere.slice(0, 4).join(', ')}: its outputs are in another order than the classes; give theirs with --classes`
+        : `the network gets ${share}, no better than guessing${options.given ? ': check --mean, --std and --scale' : `, with each of ${trials.length} usual normalisations: give its own with --mean, --std and --scale`}, --bgr, --classes, and that it was trained for such pictures`,
+    );
+  }
+  return trials.map(({ name, values, accuracy, samples }) => ({ name, values, accuracy, samples }));
+}
+
+interface Predictions {
+  readonly predicted: Uint16Array;
+  readonly labels: Uint16Array;
+  /** Mean cross-entropy, which tells apart what is right equally often. */
+  readonly loss: number;
+}
+
+/** Classes of evenly spread samples, as the backbone sees them and as the data says. */
+async function predict(
+  backbone: ImportedBackbone,
+  data: Dataset,
+  samples: number,
+  values: Normalization,
+  { threads, signal }: { readonly threads: number; readonly signal?: AbortSignal },
+): Promise<Predictions> {
+  const spec = { ...backbone.pictures, ...values };
+  await using opened = await openBackbone({ ...backbone, preprocess: spec }, threads);
+  const size = spec.channels * spec.height * spec.width;
+  const predicted = new Uint16Array(samples);
+  const labels = new Uint16Array(samples);
+  let loss = 0;
+  const batch = Math.max(1, Math.min(100, Math.floor(2 ** 22 / size)));
+  for (let from = 0; from < samples; from += batch) {
+    signal?.throwIfAborted();
+    const count = Math.min(batch, samples - from);
+    const pixels = new Uint8Array(count * size);
+    for (let i = 0; i < count; i++) {
+      const index = Math.floor(((from + i) * data.samples) / samples);
+      pixels.set(data.images.subarray(index * size, (index + 1) * size), i * size);
+      labels[from + i] = data.labels[index]!;
+    }
+    const { scores } = await opened.run(
+      tensor('uint8', [count, spec.channels, spec.height, spec.width], pixels),
+    );
+    for (let i = 0; i < count; i++) {
+      const row = scores.data.subarray(i * backbone.classes, (i + 1) * backbone.classes);
+      predicted[from + i] = argmax(row);
+      loss -= Math.log(Math.max(softmax(row)[labels[from + i]!]!, 1e-30)) / samples;
+    }
+  }
+  return { predicted, labels, loss };
+}
+
+/** Classes most of whose pictures get one same wrong answer: data and network number them differently. */
+function renumbered({ predicted, labels }: Predictions, { classes }: Dataset): string[] {
+  return classes.flatMap((name, label) => {
+    const answers = [...predicted].filter((_, i) => labels[i] === label);
+    const counts = new Map<number, number>();
+    for (const answer of answers) counts.set(answer, (counts.get(answer) ?? 0) + 1);
+    const [top = label, count = 0] = [...counts].sort((a, b) => b[1] - a[1])[0] ?? [];
+    return top !== label && count > 2 && count > answers.length / 2 ? [`"${name}" as output ${top}`] : [];
+  });
+}
