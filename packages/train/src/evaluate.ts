@@ -108,6 +108,7 @@ export function openBundled(
     model: bytesOf(main.artifact),
     branch: bytesOf(branch.artifact),
     ports: { input, stem, main: main.scores.tensor, branch: branch.scores.tensor },
+    preprocess: manifest.preprocess,
     threads,
   });
 }
