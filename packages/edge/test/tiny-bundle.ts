@@ -9,22 +9,28 @@ import { type EngineName, type Manifest, parseManifest } from '@tierwise/plan';
 /** Shape of the network: pixels [N,1,4,4] -> stem [N,2,4,4] -> scores [N,3]. */
 export const dims = { input: [1, 1, 4, 4], stem: [1, 2, 4, 4], scores: [1, 3] } as const;
 
-const draw = random(7);
-const uniform = (length: number) => Float32Array.from({ length }, () => draw.uniform() - 0.5);
-const weights = {
-  conv: Int16Array.from({ length: 18 }, () => draw.below(5) - 2),
-  main: tensor('float32', [32, 3], uniform(96)),
-  branch: tensor('float32', [3, 32], uniform(96)),
-  bias: tensor('float32', [3], uniform(3)),
-};
+/** Weights of another network of the same shapes for each `seed`. */
+function weightsOf(seed = 7) {
+  const draw = random(seed);
+  const uniform = (length: number) => Float32Array.from({ length }, () => draw.uniform() - 0.5);
+  return {
+    conv: Int16Array.from({ length: 18 }, () => draw.below(5) - 2),
+    main: tensor('float32', [32, 3], uniform(96)),
+    branch: tensor('float32', [3, 32], uniform(96)),
+    bias: tensor('float32', [3], uniform(3)),
+  };
+}
+type Weights = ReturnType<typeof weightsOf>;
 
 export interface TinyOptions {
   readonly name?: string;
   /** How many products of 512 x 512 matrices the rest adds to no effect: 134 million multiplications each. */
   readonly heavy?: number;
+  /** Another network for each; default 7. */
+  readonly seed?: number;
 }
 
-function mainGraph(heavy: number): Uint8Array {
+function mainGraph(weights: Weights, heavy: number): Uint8Array {
   const b = new GraphBuilder('tiny');
   const pixels = b.input('pixels', 'float32', ['N', ...dims.input.slice(1)]);
   const kernel = b.initializer('kernel', tensor('float32', [2, 1, 3, 3], Float32Array.from(weights.conv)));
@@ -41,7 +47,7 @@ function mainGraph(heavy: number): Uint8Array {
   return writeOnnx(b.model);
 }
 
-function branchProgram(): Uint8Array {
+function branchProgram(weights: Weights): Uint8Array {
   const window = { kernelH: 3, kernelW: 3, strideH: 1, strideW: 1, padH: 1, padW: 1 };
   return writeProgram(
     {
@@ -64,13 +70,14 @@ function branchProgram(): Uint8Array {
 }
 
 /** A composite that works: both networks share a stem. */
-export async function tinyBundle({ name = 'tiny', heavy = 0 }: TinyOptions = {}): Promise<{
+export async function tinyBundle({ name = 'tiny', heavy = 0, seed }: TinyOptions = {}): Promise<{
   manifest: Manifest;
   files: Map<string, Uint8Array>;
 }> {
+  const weights = weightsOf(seed);
   const files = new Map([
-    ['branch.safetensors', branchProgram()],
-    ['model.onnx', mainGraph(heavy)],
+    ['branch.safetensors', branchProgram(weights)],
+    ['model.onnx', mainGraph(weights, heavy)],
   ]);
   const artifact = async (file: string, engine: EngineName) => {
     const bytes = files.get(file)!;
@@ -96,15 +103,17 @@ export async function tinyBundle({ name = 'tiny', heavy = 0 }: TinyOptions = {})
 }
 
 /** What `NAME` must answer for one picture of 16 pixels, computed straight from the definition. */
-export function expectedScores(pixels: ArrayLike<number>): number[] {
-  const stem = expectedStem(pixels);
+export function expectedScores(pixels: ArrayLike<number>, seed?: number): number[] {
+  const weights = weightsOf(seed);
+  const stem = expectedStem(pixels, seed);
   return Array.from({ length: 3 }, (_, j) =>
     stem.reduce((sum, value, i) => sum + value * weights.main.data[i * 3 + j]!, weights.bias.data[j]!),
   );
 }
 
 /** The stem's output [2,4,4] of one picture. */
-export function expectedStem(pixels: ArrayLike<number>): number[] {
+export function expectedStem(pixels: ArrayLike<number>, seed?: number): number[] {
+  const weights = weightsOf(seed);
   const at = (y: number, x: number) => (y < 0 || x < 0 || y > 3 || x > 3 ? 0 : pixels[4 * y + x]!);
   return Array.from({ length: 32 }, (_, i) => {
     const [k, y, x] = [i >> 4, (i >> 2) & 3, i & 3];
@@ -134,7 +143,7 @@ export async function modelsFolder(): Promise<{
     async add(options = {}, folder = `${options.name ?? 'tiny'}.tierwise`) {
       const { manifest, files } = await tinyBundle(options);
       const target = join(path, folder);
-      await mkdir(target);
+      await mkdir(target, { recursive: true });
       for (const [file, bytes] of files) await writeFile(join(target, file), bytes);
       await writeFile(join(target, 'manifest.json'), JSON.stringify(manifest));
       return target;
