@@ -3,6 +3,7 @@ import './hook.ts';
 import { toTierwiseError } from '@tierwise/core';
 import { type Answer, type Composite, type EdgeState, load } from '@tierwise/device';
 import { onnxEngine } from '@tierwise/device/ort';
+import { strategies } from '@tierwise/plan';
 import { createAnswerView, type Shown } from './answer-view.ts';
 import { byId } from './dom.ts';
 import { createDrawing } from './drawing.ts';
@@ -153,6 +154,7 @@ const start = async (): Promise<void> => {
     const loaded = await load(bundle, {
       onProgress: loadView.progress,
       engines: [onnxEngine()],
+      strategies,
       // The visitor may choose edge-only, which sends the picture itself and says so.
       rawInputMayLeave: true,
     });

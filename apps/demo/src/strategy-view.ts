@@ -1,7 +1,6 @@
 /** The choice of who does the work. */
 import { remedies, toTierwiseError } from '@tierwise/core';
 import type { Composite, Progress } from '@tierwise/device';
-import type { StrategyName } from '@tierwise/plan';
 import { byId } from './dom.ts';
 import { formatBytes } from './format.ts';
 import { progressText } from './load-view.ts';
@@ -23,7 +22,7 @@ export function createStrategyView(onChange: () => void): StrategyView {
     for (const choice of choices) choice.checked = choice.value === composite?.plan.strategy;
   };
 
-  const choose = async (strategy: StrategyName): Promise<void> => {
+  const choose = async (strategy: string): Promise<void> => {
     if (composite === undefined) return;
     group.disabled = true;
     status.textContent = 'Preparing…';
@@ -48,7 +47,7 @@ export function createStrategyView(onChange: () => void): StrategyView {
   group.disabled = true;
   for (const choice of choices) {
     choice.addEventListener('change', () => {
-      if (choice.checked) void choose(choice.value as StrategyName);
+      if (choice.checked) void choose(choice.value);
     });
   }
   return {

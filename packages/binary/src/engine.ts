@@ -1,8 +1,7 @@
 import { elementCount, type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import type { Engine, LoadedSection, Section } from '@tierwise/plan';
-import { contest } from './fast/contest.ts';
 import { type Executor, prepare } from './fast/executor.ts';
-import { readProgram } from './file.ts';
+import { readVerifiedProgram } from './file.ts';
 import { sizeOf } from './infer.ts';
 import { kernelSource } from './kernels/choose.ts';
 import type { KernelName, KernelSource } from './kernels/kernels.ts';
@@ -30,7 +29,7 @@ export function binaryEngine({ kernels }: BinaryEngineOptions = {}): Engine {
     async load(artifact, section) {
       // A program may share memory with the bytes it is read from, and an artifact is not ours to keep.
       const where = `artifact of section "${section.id}"`;
-      const loaded = readProgram(new Uint8Array(artifact), where, { verified: true });
+      const loaded = readVerifiedProgram(new Uint8Array(artifact), where);
       return loadSection(loaded, section, await source, kernels === undefined);
     },
   };
@@ -58,7 +57,13 @@ async function loadSection(
     );
   });
   let executor: Executor | undefined = await prepare(loaded, source, wanted);
-  let runSample = runnerOf(executor, loaded, mayChange);
+  let runSample = executor.run;
+  // Plain SIMD has to compete with relaxed SIMD where that can be measured, after the first answer.
+  let undecided = mayChange && executor.kernels.name === 'simd' && work(loaded) >= worthAContest;
+  const invite = async (current: Executor) => {
+    const { challenge } = await import('./kernels/relaxed.ts');
+    runSample = await challenge(current);
+  };
   return {
     async run(inputs, { signal } = {}) {
       if (!executor) throw new TierwiseError('DISPOSED', `section "${section.id}" has been disposed`);
@@ -78,6 +83,11 @@ async function loadSection(
         runSample(batch.data.subarray(sample * size, (sample + 1) * size));
         for (const [i, values] of executor.outputs.entries()) results[i]!.set(values, sample * values.length);
       }
+      if (undecided) {
+        undecided = false;
+        // A browser without relaxed SIMD goes on as it is.
+        invite(executor).catch(() => undefined);
+      }
       return new Map(
         wanted.map(({ tensor: name, dims }, i) => [
           name,
@@ -87,21 +97,12 @@ async function loadSection(
     },
     async dispose() {
       executor = undefined;
-      runSample = () => undefined;
     },
   };
 }
 
-/** What runs a sample: plain SIMD has to compete with relaxed SIMD where that can be measured. */
-function runnerOf(
-  executor: Executor,
-  { macs }: LoadedProgram,
-  mayChange: boolean,
-): (input: Float32Array) => void {
-  const work = macs.reduce((sum, cost) => sum + cost, 0);
-  if (!mayChange || executor.kernels.name !== 'simd' || work < worthAContest) return executor.run;
-  const challenger = async () => (await import('./kernels/relaxed.ts')).relaxedTable(executor.kernels);
-  return contest(executor, challenger, () => performance.now());
+function work({ macs }: LoadedProgram): number {
+  return macs.reduce((sum, cost) => sum + cost, 0);
 }
 
 /** The input as float32 [n, c, h, w], or [n, c] when the program's input has no extent. */
@@ -111,19 +112,12 @@ function checkInput(found: Tensor | undefined, name: string, { c, h, w }: Shape)
     new TierwiseError('TENSOR_INVALID', `tensor "${name}": ${what}; expected ${expected}`, { tensor: name });
   if (!found) throw refuse('missing');
   const { dtype, dims, data } = found;
-  const [samples, ...rest] = dims;
-  const sample = rest.length === 1 && h * w === 1 ? [c] : [c, h, w];
-  if (
-    dtype !== 'float32' ||
-    samples === undefined ||
-    samples < 1 ||
-    rest.length !== sample.length ||
-    !rest.every((dim, axis) => dim === sample[axis]) ||
-    data.length !== elementCount(dims)
-  ) {
+  const sample = dims.length === 2 && h * w === 1 ? [c] : [c, h, w];
+  const fits = `${dims.slice(1)}` === `${sample}` && dims[0]! >= 1 && data.length === elementCount(dims);
+  if (!(data instanceof Float32Array && fits)) {
     throw refuse(`${dtype} [${dims}] with ${data.length} elements`);
   }
-  const bad = (data as Float32Array).findIndex((x) => !Number.isFinite(x));
+  const bad = data.findIndex((x) => !Number.isFinite(x));
   if (bad >= 0) throw refuse(`element ${bad} is ${data[bad]}`);
   return found as Tensor<'float32'>;
 }

@@ -29,25 +29,37 @@ export function writeProgram(
 }
 
 /**
- * Reads and checks a program file completely: afterwards it can be run without further checks and within known
- * bounds of memory and work. `where` names the file in messages. Tensors share memory with `bytes` where they
- * can, so `bytes` must not change afterwards. The checksum is left out when `verified` says that the bytes have been
- * compared with their digest: on a phone it takes longer than all the rest.
- * @throws TierwiseError SAFETENSORS_CORRUPT | PROGRAM_CORRUPT
+ * Reads and checks a program file: afterwards it can be run without further checks and within known bounds of memory
+ * and work. `where` names the file in messages. Tensors share memory with `bytes` where they can, so `bytes` must not
+ * change afterwards.
+ * @throws TierwiseError SAFETENSORS_CORRUPT | PROGRAM_CORRUPT; also when the checksum does not match
  */
-export function readProgram(
+export function readProgram(bytes: Uint8Array, where = 'program'): LoadedProgram {
+  return readFile(bytes, where, (text, tensors, written) => {
+    if (written === checksum(text, tensors)) return;
+    throw corrupt(`${where}: the checksum does not match, the file is damaged`, where);
+  });
+}
+
+/**
+ * The same for bytes that have been compared with their digest, which says all that the checksum could: pages load
+ * neither its code nor wait for it.
+ */
+export function readVerifiedProgram(bytes: Uint8Array, where: string): LoadedProgram {
+  return readFile(bytes, where, () => undefined);
+}
+
+function readFile(
   bytes: Uint8Array,
-  where = 'program',
-  { verified = false }: { readonly verified?: boolean } = {},
+  where: string,
+  check: (text: string, tensors: ReadonlyMap<TensorRef, Tensor>, written: string | undefined) => void,
 ): LoadedProgram {
   const { tensors, metadata } = readSafetensors(bytes, where);
   const { program: text } = metadata;
   if (metadata['format'] !== format || text === undefined) {
     throw corrupt(`${where}: not a ${format} file`, where);
   }
-  if (!verified && metadata['crc32'] !== checksum(text, tensors)) {
-    throw corrupt(`${where}: the checksum does not match, the file is damaged`, where);
-  }
+  check(text, tensors, metadata['crc32']);
   return loadProgram(text, tensors, where);
 }
 

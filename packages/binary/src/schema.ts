@@ -1,77 +1,49 @@
-import * as v from 'valibot';
+import { schema as s } from '@tierwise/core';
 
 /** Largest extent of any axis, and of a kernel, stride or padding. */
 const maxExtent = 65536;
 const maxOps = 4096;
 
-const extent = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(maxExtent));
-const value = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(maxOps));
-const tensor = v.pipe(v.string(), v.minLength(1), v.maxLength(512));
+const extent = s.integer({ minimum: 1, maximum: maxExtent });
+const value = s.integer({ minimum: 0, maximum: maxOps });
+const tensor = s.string({ minLength: 1, maxLength: 512 });
 
-const shape = v.object({ c: extent, h: extent, w: extent });
-const padding = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(maxExtent));
-const window = v.object({
+const shape = s.object({ c: extent, h: extent, w: extent });
+const padding = s.integer({ minimum: 0, maximum: maxExtent });
+const window = s.object({
   kernelH: extent,
   kernelW: extent,
-  strideH: v.optional(extent, 1),
-  strideW: v.optional(extent, 1),
-  padH: v.optional(padding, 0),
-  padW: v.optional(padding, 0),
+  strideH: s.optional(extent, 1),
+  strideW: s.optional(extent, 1),
+  padH: s.optional(padding, 0),
+  padW: s.optional(padding, 0),
 });
 
-const step = { input: v.exactOptional(value), output: v.exactOptional(value) };
+const step = { input: s.optional(value), output: s.optional(value) };
 /** The name of a tensor, where it is not the usual one. */
-const ref = v.exactOptional(tensor);
+const ref = s.optional(tensor);
+
+const conv = { ...step, window, weights: ref, channels: extent };
 
 /** The JSON text of a program (text.ts): its form only, with what it may leave out. */
-export const ProgramSchema = v.object({
-  input: v.object({ tensor, shape }),
-  ops: v.pipe(
-    v.array(
-      v.variant('kind', [
-        v.object({ kind: v.literal('convReal'), ...step, window, weights: ref, channels: extent }),
-        v.object({ kind: v.literal('maxPool'), ...step, window }),
-        v.object({ kind: v.literal('add'), ...step, other: value }),
-        v.object({ kind: v.literal('meanPool'), ...step }),
-        v.object({
-          kind: v.literal('affine'),
-          ...step,
-          scale: ref,
-          bias: ref,
-          relu: v.exactOptional(v.boolean()),
-        }),
-        v.object({
-          kind: v.literal('binarize'),
-          ...step,
-          threshold: ref,
-          flip: ref,
-        }),
-        v.object({ kind: v.literal('convBinary'), ...step, window, weights: ref, channels: extent }),
-        v.object({ kind: v.literal('denseBinary'), ...step, weights: ref, channels: extent }),
-        v.object({
-          kind: v.literal('denseReal'),
-          ...step,
-          weights: ref,
-          step: ref,
-          bias: ref,
-          channels: extent,
-        }),
-      ]),
+export const ProgramSchema = s.object({
+  input: s.object({ tensor, shape }),
+  ops: s.array(
+    s.variant(
+      s.object({ kind: s.oneOf('convReal'), ...conv }),
+      s.object({ kind: s.oneOf('maxPool'), ...step, window }),
+      s.object({ kind: s.oneOf('add'), ...step, other: value }),
+      s.object({ kind: s.oneOf('meanPool'), ...step }),
+      s.object({ kind: s.oneOf('affine'), ...step, scale: ref, bias: ref, relu: s.optional(s.boolean()) }),
+      s.object({ kind: s.oneOf('binarize'), ...step, threshold: ref, flip: ref }),
+      s.object({ kind: s.oneOf('convBinary'), ...conv }),
+      s.object({ kind: s.oneOf('denseBinary'), ...step, weights: ref, channels: extent }),
+      s.object({ kind: s.oneOf('denseReal'), ...step, weights: ref, step: ref, bias: ref, channels: extent }),
     ),
-    v.maxLength(maxOps),
+    { maxItems: maxOps },
   ),
-  outputs: v.pipe(
-    v.array(
-      v.object({
-        tensor,
-        value,
-        dims: v.pipe(
-          v.array(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(2 ** 26))),
-          v.maxLength(4),
-        ),
-      }),
-    ),
-    v.minLength(1),
-    v.maxLength(maxOps),
+  outputs: s.array(
+    s.object({ tensor, value, dims: s.array(s.integer({ minimum: 1, maximum: 2 ** 26 }), { maxItems: 4 }) }),
+    { minItems: 1, maxItems: maxOps },
   ),
 });

@@ -3,7 +3,7 @@
  * defaults would weigh as much as thresholds: an operation's `output` is its number plus 1 and its `input` the
  * value before; strides are 1, paddings 0 and `relu` false; a tensor is named by its value and role, `3.bias`.
  */
-import * as v from 'valibot';
+import { schema } from '@tierwise/core';
 import type { Op, Program, Window } from './program.ts';
 import { ProgramSchema } from './schema.ts';
 
@@ -52,12 +52,9 @@ export function readText(text: string, fail: (what: string, cause?: unknown) => 
   } catch (cause) {
     throw fail('the program is not JSON', cause);
   }
-  const parsed = v.safeParse(ProgramSchema, json);
-  if (!parsed.success) {
-    const [issue] = parsed.issues;
-    throw fail(`${v.getDotPath(issue) ?? 'program'}: ${issue.message}`);
-  }
-  const { ops, ...rest } = parsed.output;
+  const { ops, ...rest } = schema.read(ProgramSchema, json, (path, problem) => {
+    throw fail(`${path || 'program'}: ${problem}`);
+  });
   return {
     ...rest,
     ops: ops.map((op, index) => {

@@ -1,7 +1,8 @@
 /**
  * Every failure that Tierwise reports has one stable code. This table is the only place where a code is
- * born: it gives the HTTP status an edge answers with and whether trying again may help. What a reader can do is in
- * `remedies.ts`, which pages need not load, and in `docs/errors.md`; both are checked against this table.
+ * born: it gives the HTTP status an edge answers with and whether the same call may succeed later without a change by
+ * the caller. What a reader can do is in `remedies.ts` and in `docs/errors.md`; both are checked against this table.
+ * Pages need not load either; the class that all throw is in `tierwise-error.ts`.
  */
 export const errorTable = {
   // Bytes from outside
@@ -43,54 +44,3 @@ export const errorTable = {
 } as const satisfies Record<string, { status: number; retryable: boolean }>;
 
 export type ErrorCode = keyof typeof errorTable;
-
-/** What an error is about: file, node, tensor, sizes. Values are shown to users, so never put secrets here. */
-export type ErrorDetails = Readonly<
-  Record<string, string | number | boolean | readonly number[] | undefined>
->;
-
-/**
- * The one error class. `message` says what is wrong and where; `remedy` says what to do; `details` holds the
- * operands so that no caller parses the message.
- */
-export class TierwiseError extends Error {
-  override readonly name = 'TierwiseError';
-  readonly code: ErrorCode;
-  readonly details: ErrorDetails;
-
-  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-    this.details = details;
-  }
-
-  /** Whether the same call may succeed later without a change by the caller. */
-  get retryable(): boolean {
-    return errorTable[this.code].retryable;
-  }
-
-  /** HTTP status that a server answers with. */
-  get status(): number {
-    return errorTable[this.code].status;
-  }
-}
-
-/** Narrows an unknown thrown value to a TierwiseError, of one code when `code` is given. */
-export function isTierwiseError(value: unknown, code?: ErrorCode): value is TierwiseError {
-  return value instanceof TierwiseError && (code === undefined || value.code === code);
-}
-
-/** The error as it is: a TierwiseError unchanged, an abort as CANCELLED, anything else as INTERNAL with its cause. */
-export function toTierwiseError(value: unknown): TierwiseError {
-  if (value instanceof TierwiseError) return value;
-  if (value instanceof Error && (value.name === 'AbortError' || value.name === 'TimeoutError')) {
-    return new TierwiseError(
-      value.name === 'TimeoutError' ? 'TIMEOUT' : 'CANCELLED',
-      value.message,
-      {},
-      { cause: value },
-    );
-  }
-  const message = value instanceof Error ? value.message : String(value);
-  return new TierwiseError('INTERNAL', `internal: ${message}`, {}, { cause: value });
-}

@@ -8,4 +8,7 @@ export * from './preprocess.ts';
 export * from './random.ts';
 export * from './remedies.ts';
 export * from './safetensors.ts';
+export type { Infer, JsonSchema, Refuse, Schema } from './schema.ts';
+export * as schema from './schema.ts';
 export * from './tensor.ts';
+export * from './tierwise-error.ts';

@@ -1,5 +1,5 @@
-import { TierwiseError } from './errors.ts';
 import { type Tensor, tensor } from './tensor.ts';
+import { TierwiseError } from './tierwise-error.ts';
 
 /**
  * A decoded picture: 8-bit samples, interleaved, row by row from the top. `data.length / (width * height)` says
@@ -189,17 +189,8 @@ function resizePlane(source: Uint8Array, sourceWidth: number, across: Axis, down
   return out;
 }
 
-/** The network's value for each pixel 0..255 of channel c. */
-function valueTable({ channels, scale, mean, std }: PreprocessSpec, c: number): Float32Array {
-  for (const [name, list] of Object.entries({ mean, std })) {
-    if (list.length !== 1 && list.length !== channels) {
-      throw new TierwiseError(
-        'MANIFEST_INVALID',
-        `preprocess.${name} has ${list.length} values for ${channels} channels`,
-        { channels },
-      );
-    }
-  }
+/** The network's value for each pixel 0..255 of channel c. Mean and std have one number, or one for each channel. */
+function valueTable({ scale, mean, std }: PreprocessSpec, c: number): Float32Array {
   const factor = Math.fround(scale);
   const shift = Math.fround(mean[mean.length === 1 ? 0 : c]!);
   const divisor = Math.fround(std[std.length === 1 ? 0 : c]!);

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isTierwiseError, type TierwiseError } from './errors.ts';
 import { readSafetensors, writeSafetensors } from './safetensors.ts';
 import {
   bytesPerElement,
@@ -12,6 +11,7 @@ import {
   tensor,
   toBytes,
 } from './tensor.ts';
+import { isTierwiseError, type TierwiseError } from './tierwise-error.ts';
 
 const utf8 = new TextEncoder();
 

@@ -1,5 +1,6 @@
-import { TierwiseError } from './errors.ts';
+import * as s from './schema.ts';
 import { bytesPerElement, type DType, elementCount, fromBytes, type Tensor, toBytes } from './tensor.ts';
+import { TierwiseError } from './tierwise-error.ts';
 
 /**
  * The safetensors file: u64 little-endian header length, a JSON header, the data of all tensors without a gap.
@@ -39,13 +40,13 @@ interface Entry {
   readonly end: number;
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isCounts(value: unknown): value is readonly number[] {
-  return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
-}
+const counts = s.array(s.integer({ minimum: 0 }));
+const EntrySchema = s.object({
+  dtype: s.string(),
+  shape: counts,
+  data_offsets: s.array(s.integer({ minimum: 0 }), { minItems: 2, maxItems: 2 }),
+});
+const MetadataSchema = s.record(s.string());
 
 /**
  * Reads a safetensors file; `where` names it in messages. A tensor shares memory with `bytes` when it is aligned
@@ -73,11 +74,15 @@ export function readSafetensors(bytes: Uint8Array, where = 'safetensors'): Safet
   const tensors = new Map<string, Tensor>();
   let metadata: Record<string, string> = {};
   const entries: Entry[] = [];
+  const refuseIn =
+    (name: string): s.Refuse =>
+    (path, problem) => {
+      throw corrupt(`${name}: ${path} ${problem}`);
+    };
   for (const [name, value] of Object.entries(header)) {
-    if (name !== '__metadata__') entries.push(readEntry(name, value, corrupt));
-    else if (isRecord(value) && Object.values(value).every((text) => typeof text === 'string')) {
-      metadata = value as Record<string, string>;
-    } else throw corrupt('__metadata__ is not an object of strings');
+    const refuse = refuseIn(name);
+    if (name === '__metadata__') metadata = s.read(MetadataSchema, value, refuse);
+    else entries.push(readEntry(name, s.read(EntrySchema, value, refuse), corrupt));
   }
 
   let end = 0;
@@ -109,22 +114,16 @@ function parseHeader(bytes: Uint8Array, corrupt: Corrupt): Readonly<Record<strin
   } catch (cause) {
     throw corrupt('the header is not JSON in UTF-8', cause);
   }
-  if (bytes[0] !== 0x7b || !isRecord(header)) throw corrupt('the header does not begin with "{"');
-  return header;
+  // JSON may begin with spaces, a header may not.
+  if (bytes[0] !== 0x7b) throw corrupt('the header does not begin with "{"');
+  return header as Readonly<Record<string, unknown>>;
 }
 
-function readEntry(name: string, value: unknown, corrupt: Corrupt): Entry {
-  if (!isRecord(value)) throw corrupt(`tensor "${name}" is not an object`);
-  const { dtype: dtypeName, shape, data_offsets: offsets } = value;
-  const dtype = typeof dtypeName === 'string' ? dtypesByName.get(dtypeName) : undefined;
-  if (dtype === undefined) {
-    // Only a string is printed: JSON.stringify of what is nested deeply would end the stack.
-    const what = typeof dtypeName === 'string' ? dtypeName : `(${typeof dtypeName})`;
-    throw corrupt(`tensor "${name}" has the unknown dtype ${what}`);
-  }
-  if (!isCounts(shape)) throw corrupt(`tensor "${name}" has no valid shape`);
-  if (!isCounts(offsets) || offsets.length !== 2) throw corrupt(`tensor "${name}" has no valid data_offsets`);
-  const [begin, end] = offsets as readonly [number, number];
+function readEntry(name: string, entry: s.Infer<typeof EntrySchema>, corrupt: Corrupt): Entry {
+  const { dtype: dtypeName, shape } = entry;
+  const dtype = dtypesByName.get(dtypeName);
+  if (dtype === undefined) throw corrupt(`tensor "${name}" has the unknown dtype ${dtypeName}`);
+  const [begin, end] = entry.data_offsets as [number, number];
   const byteLength = elementCount(shape) * bytesPerElement[dtype];
   if (end - begin !== byteLength) {
     throw corrupt(`tensor "${name}" of shape [${shape}] takes ${byteLength} bytes, not [${begin}, ${end})`);
@@ -150,7 +149,11 @@ export function writeSafetensors(
   if (texts.length > 0) header.push(['__metadata__', Object.fromEntries(texts)]);
   let end = 0;
   for (const [name, { dtype, dims, data }] of ordered) {
-    if (name === '__metadata__' || !isCounts(dims) || elementCount(dims) !== data.length) {
+    if (
+      name === '__metadata__' ||
+      !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0) ||
+      elementCount(dims) !== data.length
+    ) {
       throw new TierwiseError(
         'TENSOR_INVALID',
         `tensor "${name}": ${dtype} of shape [${dims}] with ${data.length} elements cannot be written`,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isTierwiseError } from './errors.ts';
 import { bytesPerElement, type DType, elementCount, fromBytes, tensor, toBytes, zeros } from './tensor.ts';
+import { isTierwiseError } from './tierwise-error.ts';
 
 const dtypes = Object.keys(bytesPerElement) as DType[];
 const invalid = expect.toSatisfy((error: unknown) => isTierwiseError(error, 'TENSOR_INVALID'));

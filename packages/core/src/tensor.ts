@@ -1,4 +1,4 @@
-import { TierwiseError } from './errors.ts';
+import { TierwiseError } from './tierwise-error.ts';
 
 /** How each element type is held in memory. float16 and bfloat16 are raw bit patterns; bool is 0 or 1. */
 export interface DTypeArrays {
@@ -18,22 +18,6 @@ export interface DTypeArrays {
 
 export type DType = keyof DTypeArrays;
 
-/** Bytes that one element takes. */
-export const bytesPerElement: Readonly<Record<DType, number>> = {
-  float32: 4,
-  float64: 8,
-  float16: 2,
-  int8: 1,
-  uint8: 1,
-  int16: 2,
-  uint16: 2,
-  int32: 4,
-  uint32: 4,
-  int64: 8,
-  uint64: 8,
-  bool: 1,
-};
-
 const arrayTypes = {
   float32: Float32Array,
   float64: Float64Array,
@@ -48,6 +32,11 @@ const arrayTypes = {
   uint64: BigUint64Array,
   bool: Uint8Array,
 } as const;
+
+/** Bytes that one element takes. */
+export const bytesPerElement = Object.fromEntries(
+  Object.entries(arrayTypes).map(([dtype, type]) => [dtype, type.BYTES_PER_ELEMENT]),
+) as Readonly<Record<DType, number>>;
 
 /** A dense row-major tensor. `data.length` equals the product of `dims`; `dims` is empty for a scalar. */
 export interface Tensor<D extends DType = DType> {

@@ -6,7 +6,7 @@
  *     console.log(answer.label, answer.tier, answer.totalMs);
  */
 import type { ErrorCode } from '@tierwise/core';
-import type { Engine, Manifest, Plan, StrategyName } from '@tierwise/plan';
+import type { Engine, Manifest, Plan, Strategy } from '@tierwise/plan';
 import type { PathStep } from '@tierwise/runtime';
 
 /**
@@ -56,7 +56,9 @@ export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** `lcdnn` by default. */
-  readonly strategy?: StrategyName | undefined;
+  readonly strategy?: string | undefined;
+  /** Strategies that may be named, beside `lcdnn`, by their names; `strategies` of `@tierwise/plan` has all. */
+  readonly strategies?: Readonly<Record<string, Strategy>> | undefined;
   /** Engines beside the binary one; `device-only` needs `onnxEngine()` of `@tierwise/device/ort`. */
   readonly engines?: readonly Engine[] | undefined;
   /**
@@ -134,7 +136,7 @@ export interface Composite extends AsyncDisposable {
    * @throws TierwiseError PLAN_INVALID, ENGINE_MISSING, EDGE_UNREACHABLE, DIGEST_MISMATCH, CANCELLED
    */
   use(
-    strategy: StrategyName,
+    strategy: string,
     options?: {
       readonly signal?: AbortSignal | undefined;
       readonly onProgress?: ((progress: Progress) => void) | undefined;

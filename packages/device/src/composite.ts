@@ -1,5 +1,5 @@
 import { argmax, preprocess, TierwiseError } from '@tierwise/core';
-import type { Plan, StrategyName } from '@tierwise/plan';
+import type { Plan } from '@tierwise/plan';
 import { checkThreshold, type Outcome, throwIfAborted } from '@tierwise/runtime';
 import type { Answer, ClassifyOptions, Composite, CompositeEvents, Picture } from './api.ts';
 import type { Located } from './bundle.ts';
@@ -68,7 +68,7 @@ export function createComposite(plan: Plan, { manifest, planner, link, events }:
     };
   }
 
-  async function use(strategy: StrategyName, options?: PlanOptions): Promise<void> {
+  async function use(strategy: string, options?: PlanOptions): Promise<void> {
     checkAlive();
     const mine = ++turn;
     const made = await planner.make(strategy, options);

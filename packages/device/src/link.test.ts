@@ -130,7 +130,6 @@ describe('requests', () => {
     await expect(failed).rejects.toMatchObject({
       code: 'OVERLOADED',
       message: 'queue is full',
-      retryable: true,
     });
     expect(await firstScore(fine)).toBe(2);
   });

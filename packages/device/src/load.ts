@@ -8,7 +8,14 @@ import { openLinkLater } from './lazy-link.ts';
 import { createPlanner } from './planner.ts';
 
 export const load: Load = async (url, options = {}) => {
-  const { signal, onProgress, strategy = 'lcdnn', engines = [], rawInputMayLeave = false } = options;
+  const {
+    signal,
+    onProgress,
+    strategy = 'lcdnn',
+    engines = [],
+    strategies = {},
+    rawInputMayLeave = false,
+  } = options;
   const fetch = options.fetch ?? globalThis.fetch;
   const located = await fetchManifest(url, { fetch, signal });
   const events = createEvents<CompositeEvents>();
@@ -26,6 +33,7 @@ export const load: Load = async (url, options = {}) => {
     fetch,
     rawInputMayLeave,
     engines: [binaryEngine(), ...engines],
+    strategies,
     send: link?.send,
   });
   try {

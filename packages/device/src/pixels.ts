@@ -19,8 +19,8 @@ export function toPixels(picture: Picture): RawPixels {
       },
     );
   }
-  const context = drawingContext(width, height);
   try {
+    const context = drawingContext(width, height);
     context.drawImage(picture as CanvasImageSource, 0, 0, width, height);
     return context.getImageData(0, 0, width, height);
   } catch (cause) {
@@ -51,21 +51,15 @@ function sizeOf(picture: Exclude<Picture, RawPixels>): { width: number; height: 
   );
 }
 
+/** Fails in some way where there is no canvas, or none so large. */
 function drawingContext(
   width: number,
   height: number,
 ): CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D {
   const options: CanvasRenderingContext2DSettings = { willReadFrequently: true };
   if (typeof OffscreenCanvas !== 'undefined') {
-    const context = new OffscreenCanvas(width, height).getContext('2d', options);
-    if (context !== null) return context;
+    return new OffscreenCanvas(width, height).getContext('2d', options)!;
   }
-  if (typeof document !== 'undefined') {
-    const canvas = document.createElement('canvas');
-    canvas.width = width;
-    canvas.height = height;
-    const context = canvas.getContext('2d', options);
-    if (context !== null) return context;
-  }
-  throw new TierwiseError('IMAGE_INVALID', 'there is no canvas here: give {data, width, height}');
+  const canvas = Object.assign(document.createElement('canvas'), { width, height });
+  return canvas.getContext('2d', options)!;
 }

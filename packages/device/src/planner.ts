@@ -3,10 +3,10 @@ import {
   type Context,
   type Digest,
   type Engine,
+  lcdnn,
   type Plan,
   type Profile,
-  type StrategyName,
-  strategies,
+  type Strategy,
 } from '@tierwise/plan';
 import { createRuntime, type Runtime, type Transport, throwIfAborted } from '@tierwise/runtime';
 import type { Progress } from './api.ts';
@@ -19,6 +19,8 @@ const assumedContext = { uplinkBitsPerSecond: 5.85e6, downlinkBitsPerSecond: 13.
 export interface PlannerOptions {
   readonly located: Located;
   readonly engines: readonly Engine[];
+  /** Beside `lcdnn`, by name. */
+  readonly strategies: Readonly<Record<string, Strategy>>;
   readonly fetch: typeof fetch;
   readonly rawInputMayLeave: boolean;
   /** Carries samples to the edge; undefined when there is none. */
@@ -37,12 +39,14 @@ export interface Planner {
    * The Plan of `strategy`, with every artifact that it needs here fetched, checked and loaded.
    * @throws TierwiseError PLAN_INVALID, ENGINE_MISSING (before anything is fetched), what fetching and loading throw
    */
-  make(strategy: StrategyName, options?: PlanOptions): Promise<Plan>;
+  make(strategy: string, options?: PlanOptions): Promise<Plan>;
   /** Ends downloads with DISPOSED, then disposes the runtime. Idempotent. */
   dispose(): Promise<void>;
 }
 
-export function createPlanner({ located, engines, fetch, rawInputMayLeave, send }: PlannerOptions): Planner {
+export function createPlanner(options: PlannerOptions): Planner {
+  const { located, engines, fetch, rawInputMayLeave, send } = options;
+  const strategies: PlannerOptions['strategies'] = { lcdnn, ...options.strategies };
   /** Artifacts between download and load; engines keep what they need of them. */
   const held = new Map<Digest, Uint8Array>();
   const resident = new Set<Digest>();
@@ -62,25 +66,27 @@ export function createPlanner({ located, engines, fetch, rawInputMayLeave, send 
     },
   });
 
-  function plan(strategy: StrategyName) {
+  function plan(strategy: Strategy) {
     const context: Context = { ...assumedContext, edge: send !== undefined, resident: [...resident] };
     const requirement = { objective: 'latency', rawInputMayLeave } as const;
-    return strategies[strategy](located.manifest, assumedProfile, context, requirement);
+    return strategy(located.manifest, assumedProfile, context, requirement);
   }
 
-  async function make(strategy: StrategyName, { signal, onProgress }: PlanOptions = {}): Promise<Plan> {
+  async function make(strategy: string, { signal, onProgress }: PlanOptions = {}): Promise<Plan> {
     throwIfAborted(signal);
     if (!Object.hasOwn(strategies, strategy)) {
       const known = Object.keys(strategies).join(', ');
-      throw new TierwiseError('PLAN_INVALID', `there is no strategy "${strategy}": ${known}`, { strategy });
+      throw new TierwiseError('PLAN_INVALID', `no strategy "${strategy}" was given to load, but ${known}`, {
+        strategy,
+      });
     }
-    const made = plan(strategy);
-    for (const { place, engine } of made.plan.sections) {
+    const made = plan(strategies[strategy]!);
+    for (const { id, place, engine } of made.plan.sections) {
       if (place !== 'device' || engines.some(({ name }) => name === engine)) continue;
       throw new TierwiseError(
         'ENGINE_MISSING',
-        `${strategy} needs the engine "${engine}" on this device: give it in engines (onnxEngine() of @tierwise/device/ort)`,
-        { strategy, engine },
+        `section ${id} needs the engine "${engine}", and ${place} has none: give load one (onnxEngine() of @tierwise/device/ort)`,
+        { section: id, engine },
       );
     }
     const wanted = made.wants.map((want) => want.artifact);

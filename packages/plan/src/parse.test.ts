@@ -24,10 +24,10 @@ test('a sound manifest comes out as it went in', () => {
 const artifact = { file: 'x.onnx', digest: 'a'.repeat(64), bytes: 1, engine: 'onnx' };
 
 test.each([
-  ['nothing', null, 'expected Object'],
-  ['text', 'tierwise/1', 'expected Object'],
+  ['nothing', null, 'null is not an object'],
+  ['text', 'tierwise/1', '"tierwise/1" is not an object'],
   ['another format', sampleManifest({ format: 'tierwise/2' }), 'format: '],
-  ['a name with a slash', sampleManifest({ name: 'a/b' }), 'name: letters'],
+  ['a name with a slash', sampleManifest({ name: 'a/b' }), 'name: "a/b" is not a plain name'],
   ['a name too long for its Plans', sampleManifest({ name: 'a'.repeat(101) }), 'name: '],
   ['one label', sampleManifest({ labels: ['only'] }), 'labels: '],
   ['more labels than scores', sampleManifest({ labels: Array(11).fill('x') }), 'branch.scores.dims: [1,10]'],
@@ -76,7 +76,7 @@ test.each([
     sampleManifest({
       main: { artifact: { ...artifact, file: '../x' }, scores: { tensor: 'm', dims: [1, 10] } },
     }),
-    'main.artifact.file: a plain file name',
+    'main.artifact.file: "../x" is not a plain name',
   ],
   [
     'one file for both artifacts',
@@ -93,7 +93,7 @@ test.each([
         scores: { tensor: 'm', dims: [1, 10] },
       },
     }),
-    'main.artifact.digest: 64 lower-case',
+    `main.artifact.digest: "${'a'.repeat(60)}" is not 64 lower-case`,
   ],
 ])('a manifest with %s is refused where the fault is', (_, json, message) => {
   const said = refusal(() => parseManifest(json, 'here/manifest.json'));

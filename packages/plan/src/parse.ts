@@ -1,27 +1,19 @@
-import { type ErrorCode, TierwiseError } from '@tierwise/core';
-import * as v from 'valibot';
+import { type ErrorCode, type Refuse, type Schema, schema, TierwiseError } from '@tierwise/core';
 import { type CodecPolicy, type Manifest, ManifestSchema, type Plan, PlanSchema } from './contracts.ts';
 
-/** Says what is wrong at `path` and stops. */
-type Refuse = (path: string, problem: string) => never;
-
-function parse<S extends v.GenericSchema>(
+function parse<T>(
   code: ErrorCode,
-  schema: S,
+  form: Schema<T>,
   value: unknown,
   where: string,
-  check: (output: v.InferOutput<S>, refuse: Refuse) => void,
-): v.InferOutput<S> {
+  check: (output: T, refuse: Refuse) => void,
+): T {
   const refuse: Refuse = (path, problem) => {
     throw new TierwiseError(code, `${where}: ${path === '' ? '' : `${path}: `}${problem}`, { where, path });
   };
-  const result = v.safeParse(schema, value, { abortEarly: true });
-  if (!result.success) {
-    const issue = result.issues[0];
-    return refuse(v.getDotPath(issue) ?? '', issue.message);
-  }
-  check(result.output, refuse);
-  return result.output;
+  const output = schema.read(form, value, refuse);
+  check(output, refuse);
+  return output;
 }
 
 /**

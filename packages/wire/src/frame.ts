@@ -2,20 +2,25 @@ import {
   bytesPerElement,
   type DType,
   type DTypeArrays,
+  type ErrorCode,
   elementCount,
+  errorTable,
   fromBytes,
+  type Schema,
+  schema,
   type Tensor,
   TierwiseError,
   toBytes,
 } from '@tierwise/core';
-import * as v from 'valibot';
 import { datatypeNames, dtypeOf } from './datatypes.ts';
 import {
   FailureJsonSchema,
   type InferMessage,
+  type InferParameters,
   maxTensors,
   RequestJsonSchema,
   ResponseJsonSchema,
+  readParameters,
   type TensorJson,
 } from './message.ts';
 
@@ -129,7 +134,13 @@ export function decode(
   const raw = new Uint8Array(bytes.buffer, bytes.byteOffset + start, bytes.length - start);
   if ('error' in json) {
     readTensors([], raw, jsonData);
-    return { kind: 'failure', ...parse(FailureJsonSchema, json) };
+    const { id, error, code } = parse(FailureJsonSchema, json);
+    return {
+      kind: 'failure',
+      id,
+      error,
+      code: Object.hasOwn(errorTable, code) ? (code as ErrorCode) : 'INTERNAL',
+    };
   }
   if ('inputs' in json) {
     const { model_name: modelName, id, parameters, inputs, outputs } = parse(RequestJsonSchema, json);
@@ -137,7 +148,7 @@ export function decode(
       kind: 'request',
       modelName,
       id,
-      parameters,
+      parameters: parametersOf(parameters),
       inputs: readTensors(inputs, raw, jsonData),
       outputs: outputs.map(({ name, parameters: wanted }) =>
         wanted?.binary_data === undefined ? { name } : { name, binary: wanted.binary_data },
@@ -145,7 +156,13 @@ export function decode(
     };
   }
   const { model_name: modelName, id, parameters, outputs } = parse(ResponseJsonSchema, json);
-  return { kind: 'response', modelName, id, parameters, outputs: readTensors(outputs, raw, jsonData) };
+  return {
+    kind: 'response',
+    modelName,
+    id,
+    parameters: parametersOf(parameters),
+    outputs: readTensors(outputs, raw, jsonData),
+  };
 }
 
 /**
@@ -170,11 +187,16 @@ function parseJson(bytes: Uint8Array): object {
   return json;
 }
 
-function parse<S extends v.GenericSchema>(schema: S, json: object): v.InferOutput<S> {
-  const result = v.safeParse(schema, json, { abortEarly: true });
-  if (result.success) return result.output;
-  const issue = result.issues[0];
-  throw corrupt(`${v.getDotPath(issue) ?? 'its JSON'}: ${issue.message}`);
+function parse<T>(form: Schema<T>, json: object): T {
+  return schema.read(form, json, (path, problem) => {
+    throw corrupt(`${path || 'its JSON'}: ${problem}`);
+  });
+}
+
+function parametersOf(json: Record<string, unknown>): InferParameters {
+  return readParameters(json, (name) => {
+    throw corrupt(`parameters.${name} is not a string, number or truth value`);
+  });
 }
 
 /** The tensors that `list` tells of, in order; `raw` must hold the bytes of the binary ones and no more. */
@@ -190,6 +212,7 @@ function readTensors(
     if (dtype === undefined) throw corrupt(`tensor "${name}" has the unknown datatype ${datatype}`);
     if (tensors.has(name)) throw corrupt(`two tensors are named "${name}"`);
     const size = parameters?.binary_data_size;
+    if (data !== undefined && !Array.isArray(data)) throw corrupt(`tensor "${name}": its data is no array`);
     if (jsonData && data !== undefined && size === undefined) {
       tensors.set(name, { dtype, dims, data: jsonData.read(name, dtype, dims, data) });
       continue;

@@ -1,5 +1,4 @@
-import { type ErrorCode, errorTable, type Tensor, TierwiseError } from '@tierwise/core';
-import * as v from 'valibot';
+import { type ErrorCode, type Infer, schema as s, type Tensor, TierwiseError } from '@tierwise/core';
 
 /**
  * What is said over a link: the messages of the Open Inference Protocol v2 (REST), with tensors instead of JSON
@@ -48,56 +47,59 @@ export interface InferFailure {
 /** Tensors that one message may carry. */
 export const maxTensors = 64;
 
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const tensorName = v.pipe(v.string(), v.minLength(1), v.maxLength(512));
-const text = v.optional(v.string(), '');
-const parameters = v.optional(
-  v.record(v.string(), v.union([v.string(), v.pipe(v.number(), v.finite()), v.boolean()])),
-  {},
-);
-const isArray = (value: unknown): value is readonly unknown[] => Array.isArray(value);
-const tensors = v.pipe(
-  v.array(
-    v.object({
-      name: tensorName,
-      shape: v.pipe(v.array(count), v.maxLength(8)),
-      datatype: v.pipe(v.string(), v.maxLength(16)),
-      parameters: v.optional(v.object({ binary_data_size: v.optional(count) })),
-      data: v.optional(v.custom<readonly unknown[]>(isArray, 'an array')),
-    }),
-  ),
-  v.maxLength(maxTensors),
+const count = s.integer({ minimum: 0 });
+const tensorName = s.string({ minLength: 1, maxLength: 512 });
+const text = s.optional(s.string(), '');
+const parameters = s.optional(s.record(s.anything()), {});
+const tensors = s.array(
+  s.object({
+    name: tensorName,
+    shape: s.array(count, { maxItems: 8 }),
+    datatype: s.string({ maxLength: 16 }),
+    parameters: s.optional(s.object({ binary_data_size: s.optional(count) })),
+    data: s.optional(s.anything()),
+  }),
+  { maxItems: maxTensors },
 );
 
-export const RequestJsonSchema = v.object({
+export const RequestJsonSchema = s.object({
   model_name: text,
   id: text,
   parameters,
   inputs: tensors,
-  outputs: v.optional(
-    v.pipe(
-      v.array(
-        v.object({
-          name: tensorName,
-          parameters: v.optional(v.object({ binary_data: v.optional(v.boolean()) })),
-        }),
-      ),
-      v.maxLength(maxTensors),
+  outputs: s.optional(
+    s.array(
+      s.object({
+        name: tensorName,
+        parameters: s.optional(s.object({ binary_data: s.optional(s.boolean()) })),
+      }),
+      { maxItems: maxTensors },
     ),
     [],
   ),
 });
 
-export const ResponseJsonSchema = v.object({ model_name: text, id: text, parameters, outputs: tensors });
+export const ResponseJsonSchema = s.object({ model_name: text, id: text, parameters, outputs: tensors });
 
-export const FailureJsonSchema = v.object({
+export const FailureJsonSchema = s.object({
   id: text,
-  error: v.string(),
-  code: v.fallback(v.picklist(Object.keys(errorTable) as ErrorCode[]), 'INTERNAL'),
+  error: s.string(),
+  code: s.optional(s.string(), 'INTERNAL'),
 });
 
+/** Parameters are strings, numbers and truth values; `refuse` is told the name of one that is not. */
+export function readParameters(
+  json: Record<string, unknown>,
+  refuse: (name: string) => never,
+): InferParameters {
+  for (const [name, value] of Object.entries(json)) {
+    if (typeof value !== 'string' && typeof value !== 'boolean' && !Number.isFinite(value)) refuse(name);
+  }
+  return json as InferParameters;
+}
+
 /** A tensor as a JSON header tells it: with `data`, or with the size of its raw bytes behind the header. */
-export type TensorJson = v.InferOutput<typeof tensors>[number];
+export type TensorJson = Infer<typeof tensors>[number];
 
 /**
  * Whether an HTTP client wants the output `name` as raw bytes: what it asks for that output

@@ -10,32 +10,21 @@ const order = [0, 1, 1, 0] as const;
 const winningShare = 0.97;
 
 /**
- * Runs `executor`, and finds out by the way whether other kernels on the same memory are faster here: after the first
- * run they are fetched, then the two take turns on the samples that come anyway, and the faster stays. Both calculate
- * the same, so nobody sees but by the clock. Coarse clocks, as browsers have them, average out over the rounds.
- *
- * `challenger` gives the other kernels, and may fail: then all stays as it is. `now` is in milliseconds.
+ * Runs `executor`, and finds out by the way whether the `challenger`, other kernels on the same memory, is faster here:
+ * the two take turns on the samples that come anyway, and the faster stays. Both calculate the same, so nobody sees but
+ * by the clock. Coarse clocks, as browsers have them, average out over the rounds. `now` is in milliseconds.
  */
 export function contest(
   executor: Executor,
-  challenger: () => Promise<KernelTable>,
+  challenger: KernelTable,
   now: () => number,
 ): (input: Float32Array) => void {
-  let tables: readonly [KernelTable, KernelTable] | undefined;
-  let invited = false;
+  const tables = [executor.kernels.table, challenger] as const;
   let round = 0;
   const spentMs: [number, number] = [0, 0];
   return (input) => {
-    if (!tables || round === warmUpRounds + countedRounds) {
+    if (round === warmUpRounds + countedRounds) {
       executor.run(input);
-      if (invited) return;
-      invited = true;
-      challenger().then(
-        (table) => {
-          tables = [executor.kernels.table, table];
-        },
-        () => undefined,
-      );
       return;
     }
     const player = order[round % order.length]!;

@@ -1,3 +1,5 @@
+import { contest } from '../fast/contest.ts';
+import type { Executor } from '../fast/executor.ts';
 import { engineRelaxed } from '../generated/engine-relaxed.ts';
 import type { KernelSource, Kernels, KernelTable } from './kernels.ts';
 import { simdLayout } from './layout.ts';
@@ -10,9 +12,17 @@ type RelaxedTable = Pick<KernelTable, 'convTable'>;
  * The kernels of `simd` with the one in its place that relaxed SIMD makes faster, on the same memory.
  * @throws WebAssembly.CompileError when the browser has no relaxed SIMD
  */
-export async function relaxedTable({ memory, table }: Kernels): Promise<KernelTable> {
+async function relaxedTable({ memory, table }: Kernels): Promise<KernelTable> {
   const module = await WebAssembly.compile(moduleBytes(engineRelaxed));
   return { ...table, ...(await wasmKernels<RelaxedTable>(module, memory as WebAssembly.Memory)) };
+}
+
+/**
+ * What runs the executor's samples from here on: plain and relaxed SIMD take turns until one has won.
+ * @throws WebAssembly.CompileError when the browser has no relaxed SIMD
+ */
+export async function challenge(executor: Executor): Promise<Executor['run']> {
+  return contest(executor, await relaxedTable(executor.kernels), () => performance.now());
 }
 
 /**

@@ -1,8 +1,9 @@
 import type { KernelTable } from './kernels.ts';
 
-/** Bytes of a module that scripts/build-wasm.js wrote in hexadecimal. */
-export function moduleBytes(hex: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(hex.match(/../g)!, (digits) => Number.parseInt(digits, 16));
+/** Bytes of a module, each of which scripts/build-wasm.js wrote as the character (byte + 3) mod 256 + 35. */
+export function moduleBytes(characters: string): Uint8Array<ArrayBuffer> {
+  // What is taken modulo 256 when it is stored.
+  return Uint8Array.from(characters, (character) => character.charCodeAt(0) - 38);
 }
 
 const pageBytes = 65536;

@@ -4,7 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { TierwiseError } from '@tierwise/core';
 import { type Answer, load, type SocketConstructor } from '@tierwise/device';
 import { onnxEngine } from '@tierwise/ort';
-import { type StrategyName, strategies } from '@tierwise/plan';
+import { strategies } from '@tierwise/plan';
 import { readPicture } from '@tierwise/train';
 import { WebSocket } from 'ws';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
@@ -31,7 +31,8 @@ export async function runCommand(
   const remote = /^https?:/.test(bundle);
   await using composite = await load(remote ? bundle : pathToFileURL(`${resolve(bundle)}/`), {
     signal,
-    strategy: flags.strategy as StrategyName,
+    strategy: flags.strategy,
+    strategies,
     engines: [onnxEngine({ threads: 1, workers: 1 })],
     edge: flags.edge === undefined ? remote : streamAddress(flags.edge),
     rawInputMayLeave: flags.strategy === 'edge-only',
