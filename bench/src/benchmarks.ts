@@ -5,6 +5,8 @@ import { benchKernels } from './kernels.ts';
 import { layerCases } from './layers.ts';
 import type { BenchOptions } from './options.ts';
 import type { BenchResult } from './result.ts';
+import { benchTable1 } from './table1.ts';
+import { table1Rows } from './table1-rows.ts';
 
 interface Benchmark {
   /** What it measures, in a few words. */
@@ -42,6 +44,11 @@ export const benchmarks = {
     summary: 'from a cold cache to the first answer, over a slow link with a slow CPU',
     cases: names(firstAnswerCases),
     run: cancellable(benchFirstAnswer),
+  },
+  table1: {
+    summary: "accuracies, exits and bytes beside LcDNN's Table 1",
+    cases: names(table1Rows),
+    run: cancellable((options) => benchTable1(options)),
   },
 } as const satisfies Record<string, Benchmark>;
 

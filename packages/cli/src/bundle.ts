@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { TierwiseError } from '@tierwise/core';
 import { readBundle } from '@tierwise/edge';
-import type { Artifact, Manifest } from '@tierwise/plan';
-import { type DatasetSplit, type Measured, openComposite } from '@tierwise/train';
+import type { Manifest } from '@tierwise/plan';
+import { type DatasetSplit, type Measured, openBundled } from '@tierwise/train';
 import { loadData } from './data.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -28,7 +28,6 @@ export async function openBundle(
   signal: AbortSignal,
 ): Promise<OpenedBundle> {
   const { manifest, artifacts } = await readBundle(bundle);
-  const bytesOf = (wanted: Artifact) => artifacts.find(({ artifact }) => artifact === wanted)!.bytes;
   const [, channels, height, width] = manifest.input.dims as [number, 1 | 3, number, number];
   const data = await loadData(flags.data, { channels, height, width }, terminal, signal);
   const { test } = data;
@@ -42,17 +41,10 @@ export async function openBundle(
       'USAGE',
       `${bundle} takes ${width} x ${height} x ${channels} pictures of ${manifest.labels.length} classes; ${flags.data} has ${test.width} x ${test.height} x ${test.channels} of ${test.classes.length}`,
     );
-  const composite = await openComposite({
-    model: bytesOf(manifest.main.artifact),
-    branch: bytesOf(manifest.branch.artifact),
-    ports: {
-      input: manifest.input,
-      stem: manifest.stem,
-      main: manifest.main.scores.tensor,
-      branch: manifest.branch.scores.tensor,
-    },
-    preprocess: manifest.preprocess,
-    threads: flags.threads ?? Math.min(4, availableParallelism()),
-  });
+  const composite = await openBundled(
+    manifest,
+    (wanted) => artifacts.find(({ artifact }) => artifact === wanted)!.bytes,
+    flags.threads ?? Math.min(4, availableParallelism()),
+  );
   return { manifest, data, composite, [Symbol.asyncDispose]: () => composite[Symbol.asyncDispose]() };
 }

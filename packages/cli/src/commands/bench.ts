@@ -1,5 +1,6 @@
 import type { BenchName, BenchResult } from '@tierwise/bench';
 import { TierwiseError } from '@tierwise/core';
+import type { Block } from '@tierwise/train';
 import { findChrome } from '../chrome.ts';
 import { writeReport } from '../report-file.ts';
 import { type Terminal, table } from '../terminal.ts';
@@ -34,7 +35,7 @@ export async function benchCommand(
   });
   if (flags.html !== undefined) await writeReport(flags.html, htmlReport(result));
   const { blocks, ...json } = result;
-  terminal.result(json, resultText);
+  terminal.result(json, () => resultText(result));
   if (flags.html !== undefined) terminal.note(`The report is in ${flags.html}.`);
 }
 
@@ -53,8 +54,19 @@ async function openBench(): Promise<typeof import('@tierwise/bench')> {
   }
 }
 
+/** What of a report can be said without drawings. */
+function blocksText(blocks: readonly Block[]): string {
+  const said = blocks.flatMap((block) => {
+    if (block.kind === 'text') return [block.text];
+    if (block.kind === 'table') return [`${block.title}\n${table([block.head, ...block.rows])}`];
+    return [];
+  });
+  return said.join('\n\n');
+}
+
 /** Cases side by side: there are few of them, and many metrics. */
-function resultText({ bench, conditions, rows }: BenchResult): string {
+function resultText({ bench, conditions, rows, blocks }: BenchResult): string {
+  if (blocks !== undefined) return blocksText(blocks);
   const metrics = [...new Set(rows.flatMap((row) => Object.keys(row.metrics)))];
   const facts = [...new Set(rows.flatMap((row) => Object.keys(row.facts ?? {})))];
   return [

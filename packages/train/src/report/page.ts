@@ -49,6 +49,8 @@ td { white-space: nowrap; }
 td.number, th.number { text-align: right; }
 td.long { white-space: normal; min-width: 18rem; overflow-wrap: anywhere; }
 th[scope=row] { min-width: 6rem; position: sticky; left: 0; background: var(--paper); }
+th.sub { font-weight: 400; color: var(--quiet); padding-left: 1rem; }
+@media (min-width: 48rem) { th[scope=row] { white-space: nowrap; } }
 dl { display: grid; grid-template-columns: minmax(6rem, auto) 1fr; gap: .25rem 1rem; }
 dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
 `;
@@ -88,7 +90,9 @@ function table({ title, head, rows }: TableBlock): string {
     numeric[i] ? ' class="number"' : text.length > 48 ? ' class="long"' : '';
   const cell = (value: string | number, i: number) => {
     const text = escapeHtml(typeof value === 'number' ? numberText(value) : value);
-    return i === 0 ? `<th scope="row">${text}</th>` : `<td${kind(i, text)}>${text}</td>`;
+    // A name that is indented belongs to the row above.
+    const sub = text.startsWith('  ') ? ' class="sub"' : '';
+    return i === 0 ? `<th scope="row"${sub}>${text.trim()}</th>` : `<td${kind(i, text)}>${text}</td>`;
   };
   const body = rows.map((row) => `<tr>${row.map(cell).join('')}</tr>`);
   return `<div class="wide"><table><caption>${escapeHtml(title)}</caption><thead><tr>${head

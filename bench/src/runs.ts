@@ -1,0 +1,117 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isTierwiseError, readSafetensors, TierwiseError } from '@tierwise/core';
+import { readBundle } from '@tierwise/edge';
+import type { Manifest } from '@tierwise/plan';
+import {
+  type Dataset,
+  type DatasetSplit,
+  type ExitSample,
+  judge,
+  loadDataset,
+  openBundled,
+} from '@tierwise/train';
+
+/** The folder of the repository, from `src` and from `dist`. */
+export const repository = fileURLToPath(new URL('../../', import.meta.url));
+
+/** What is known of a composite over all its test samples. */
+export interface MeasuredBundle {
+  readonly folder: string;
+  readonly manifest: Manifest;
+  readonly mainAccuracy: number;
+  readonly samples: readonly ExitSample[];
+  readonly data: Dataset;
+}
+
+/** Folders `BASE.tierwise` and `BASE-seedN.tierwise`; `base` is relative to `root`. */
+export async function findBundles(root: string, base: string): Promise<string[]> {
+  const folder = join(root, dirname(base));
+  const pattern = new RegExp(`^${basename(base).replaceAll('.', '\\.')}(-seed\\d+)?\\.tierwise$`);
+  const names = await readdir(folder).catch(() => []);
+  return names
+    .filter((name) => pattern.test(name))
+    .sort()
+    .map((name) => join(folder, name));
+}
+
+/** Branch and rest of a bundle on every sample of the test set, as deployed. `data` is loaded unless it is there. */
+export async function measureBundle(
+  folder: string,
+  dataName: string,
+  known: Map<string, DatasetSplit>,
+  options: { readonly signal: AbortSignal; readonly onProgress: (line: string) => void },
+): Promise<MeasuredBundle> {
+  const { signal, onProgress } = options;
+  const { manifest, artifacts } = await readBundle(folder, basename(folder));
+  const [, channels, height, width] = manifest.input.dims as [number, 1 | 3, number, number];
+  const key = [dataName, channels, height, width].join();
+  const split =
+    known.get(key) ?? (await loadDataset(dataName, { size: { channels, height, width }, signal }));
+  known.set(key, split);
+  const data = split.test;
+  if (data.classes.length !== manifest.labels.length)
+    throw new TierwiseError(
+      'USAGE',
+      `${folder} tells ${manifest.labels.length} classes apart, ${dataName} has ${data.classes.length}`,
+    );
+  await using composite = await openBundled(
+    manifest,
+    (wanted) => artifacts.find(({ artifact }) => artifact === wanted)!.bytes,
+    Math.min(4, availableParallelism()),
+  );
+  onProgress(`${basename(folder)}: main network`);
+  const mainAccuracy = await composite.mainAccuracy(data);
+  const samples = await judge(composite, data, manifest.codec, {
+    signal,
+    onProgress: (p) => onProgress(`${basename(folder)}: ${p.done} of ${p.samples} samples`),
+  });
+  return { folder, manifest, mainAccuracy, samples, data };
+}
+
+/** How a bundle was trained, as its provenance says. */
+export interface TrainingFacts {
+  /** "main 60, branch 60". */
+  readonly phases: string;
+  readonly epochs: number;
+  /** Learnt from; those held back do not count. */
+  readonly samples: number;
+}
+
+/** Undefined where the provenance does not say. */
+export function trainingFacts(settings: unknown): TrainingFacts | undefined {
+  if (typeof settings !== 'object' || settings === null) return undefined;
+  const { samples, holdout, phases, epochs } = settings as Record<string, unknown>;
+  if (typeof samples !== 'number' || typeof holdout !== 'number') return undefined;
+  // Bundles from before there were phases were trained jointly.
+  const steps = Array.isArray(phases) ? phases : [{ kind: 'joint', epochs }];
+  const known = steps.flatMap((step: { kind?: unknown; epochs?: unknown }) =>
+    typeof step?.kind === 'string' && typeof step.epochs === 'number'
+      ? [{ kind: step.kind, epochs: step.epochs }]
+      : [],
+  );
+  if (known.length < steps.length) return undefined;
+  return {
+    phases: known.map((step) => `${step.kind} ${step.epochs}`).join(', '),
+    epochs: known.reduce((sum, step) => sum + step.epochs, 0),
+    samples: samples - holdout,
+  };
+}
+
+/** How far a training has come that has left a checkpoint and no bundle; undefined where there is none. */
+export async function unfinished(root: string, base: string): Promise<string | undefined> {
+  const path = join(root, `${base}.tierwise.checkpoint.safetensors`);
+  try {
+    const { metadata } = readSafetensors(await readFile(path), path);
+    const { settings, phase, history } = JSON.parse(metadata['training'] ?? '');
+    const planned = trainingFacts(settings)?.phases;
+    const last = history.at(-1);
+    return `unfinished: ${history.length} epochs done of ${planned ?? 'an unknown number'}${last ? `, now ${last.phase ?? phase}` : ''}`;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (!isTierwiseError(error) && !(error instanceof SyntaxError || error instanceof TypeError)) throw error;
+    return 'unfinished: its checkpoint cannot be read';
+  }
+}
