@@ -116,6 +116,62 @@ describe('bundles over HTTP', () => {
   });
 });
 
+describe('files on their way', () => {
+  it('are compressed once, where that helps', async () => {
+    const { manifest } = await tinyBundle();
+    const address = `/artifacts/${manifest.main.artifact.digest}`;
+    for (const encoding of ['br', 'gzip']) {
+      // The first to ask begins it and does not wait.
+      let response = await get(address, { 'accept-encoding': encoding });
+      while (response.headers.get('content-encoding') === null) {
+        await response.arrayBuffer();
+        response = await get(address, { 'accept-encoding': encoding });
+      }
+      expect(response.headers.get('content-encoding')).toBe(encoding);
+      expect(Number(response.headers.get('content-length'))).toBeLessThan(manifest.main.artifact.bytes);
+      expect(response.headers.get('vary')).toMatch(/accept-encoding/i);
+      expect(await sha256Hex(new Uint8Array(await response.arrayBuffer()))).toBe(
+        manifest.main.artifact.digest,
+      );
+      const etag = response.headers.get('etag')!;
+      const again = await get(address, { 'accept-encoding': encoding, 'if-none-match': etag });
+      expect([again.status, again.headers.get('content-encoding')]).toEqual([304, null]);
+    }
+    expect((await get(address, { 'accept-encoding': 'identity' })).headers.get('content-encoding')).toBe(
+      null,
+    );
+  });
+
+  it('can be resumed where they broke off', async () => {
+    const { manifest } = await tinyBundle();
+    const { digest, bytes } = manifest.branch.artifact;
+    const whole = new Uint8Array(await (await get(`/artifacts/${digest}`)).arrayBuffer());
+    const parts: [string, number, number][] = [
+      ['bytes=100-', 100, bytes],
+      ['bytes=0-9', 0, 10],
+      [`bytes=${bytes - 1}-${bytes + 50}`, bytes - 1, bytes],
+    ];
+    for (const [range, from, to] of parts) {
+      const response = await get(`/artifacts/${digest}`, { range, 'if-range': `"${digest}"` });
+      expect([response.status, response.headers.get('content-range')]).toEqual([
+        206,
+        `bytes ${from}-${to - 1}/${bytes}`,
+      ]);
+      expect(new Uint8Array(await response.arrayBuffer())).toEqual(whole.slice(from, to));
+    }
+    for (const headers of [
+      { range: 'bytes=10-', 'if-range': '"of an older file"' },
+      { range: 'bytes=9-3' },
+      { range: `bytes=${bytes}-` },
+      { range: 'bytes=-5' },
+      { range: 'lines=1-2' },
+    ]) {
+      const response = await get(`/artifacts/${digest}`, headers);
+      expect([response.status, (await response.arrayBuffer()).byteLength]).toEqual([200, bytes]);
+    }
+  });
+});
+
 describe('the site', () => {
   it('is served at /, its hashed files for ever', async () => {
     const page = await get('/');
