@@ -8,7 +8,7 @@ import { type BenchFlags, benchCommand } from './commands/bench.ts';
 import { type PlaceFlags, placeCommand } from './commands/branch.ts';
 import { type CutFlags, cutCommand } from './commands/cut.ts';
 import { doctorCommand } from './commands/doctor.ts';
-import { type EdgeFlags, edgeCommand } from './commands/edge.ts';
+import { type EdgeFlags, edgeCommand, logLevels } from './commands/edge.ts';
 import { evalCommand } from './commands/eval.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { type PlanFlags, planCommand } from './commands/plan.ts';
@@ -255,6 +255,22 @@ program
     'another origin whose pages may use this edge; may be repeated',
     collect,
     [],
+  )
+  .option('--keep-days <n>', 'answer for replaced models, whose pages may be cached, this long', whole(0), 30)
+  .option('--token-file <file>', 'tokens, one a line; inference and metrics then take one of them only')
+  .option(
+    '--audit',
+    'count samples that pages are sure of and send with consent, to check the threshold',
+    false,
+  )
+  .option('--queue-limit <n>', 'samples that may wait; more are refused', whole(0), 64)
+  .option('--max-batch <n>', 'samples of several requests that one run may hold', whole(1), 32)
+  .option('--body-limit <bytes>', 'largest request', whole(1024), 16 * 2 ** 20)
+  .option('--drain-ms <n>', 'time that requests have to finish when the edge is ended', whole(0), 10_000)
+  .addOption(
+    new Option('--log-level <level>', 'lines of JSON on stderr; info has one for each request')
+      .choices(logLevels)
+      .default('warn'),
   )
   .option('--json', 'print one JSON object when it serves')
   .action(handle((terminal, flags: EdgeFlags) => edgeCommand(flags, terminal)));
