@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { TierwiseError } from '@tierwise/core';
 import { readBundle } from '@tierwise/edge';
 import type { Manifest } from '@tierwise/plan';
-import { type DatasetSplit, type Measured, openBundled } from '@tierwise/train';
+import { type DatasetSplit, type Measured, openBundled, relabelled } from '@tierwise/train';
 import { loadData } from './data.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -19,7 +19,7 @@ export interface OpenedBundle extends AsyncDisposable {
 
 /**
  * Opens a bundle to be measured, with data that fit it.
- * @throws TierwiseError USAGE when pictures or classes differ, and what reading a bundle and data throws
+ * @throws TierwiseError USAGE when the classes differ, and what reading a bundle and data throws
  */
 export async function openBundle(
   bundle: string,
@@ -29,18 +29,16 @@ export async function openBundle(
 ): Promise<OpenedBundle> {
   const { manifest, artifacts } = await readBundle(bundle);
   const [, channels, height, width] = manifest.input.dims as [number, 1 | 3, number, number];
-  const data = await loadData(flags.data, { channels, height, width }, terminal, signal);
-  const { test } = data;
-  if (
-    test.channels !== channels ||
-    test.height !== height ||
-    test.width !== width ||
-    test.classes.length !== manifest.labels.length
-  )
+  const loaded = await loadData(flags.data, { channels, height, width }, terminal, signal);
+  const { classes } = loaded.test;
+  const known = classes.every((name) => manifest.labels.includes(name));
+  if (!known && classes.length !== manifest.labels.length)
     throw new TierwiseError(
       'USAGE',
-      `${bundle} takes ${width} x ${height} x ${channels} pictures of ${manifest.labels.length} classes; ${flags.data} has ${test.width} x ${test.height} x ${test.channels} of ${test.classes.length}`,
+      `${bundle} tells ${manifest.labels.length} classes apart, ${flags.data} has ${classes.length}`,
     );
+  // Classes without the bundle's names can only be meant in the bundle's order.
+  const data = known ? relabelled(loaded, manifest.labels) : loaded;
   const composite = await openBundled(
     manifest,
     (wanted) => artifacts.find(({ artifact }) => artifact === wanted)!.bytes,

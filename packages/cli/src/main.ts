@@ -4,6 +4,7 @@ import { strategies } from '@tierwise/plan';
 import { networks, optimizers, recipes } from '@tierwise/train';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { MeasureFlags } from './bundle.ts';
+import { type AttachFlags, attachCommand } from './commands/attach.ts';
 import { type BenchFlags, benchCommand } from './commands/bench.ts';
 import { type PlaceFlags, placeCommand } from './commands/branch.ts';
 import { type CutFlags, cutCommand } from './commands/cut.ts';
@@ -49,6 +50,31 @@ function real(min: number, max: number) {
   };
 }
 
+/** Numbers of at least `min`, with commas between them. */
+function numbers(min: number) {
+  return (text: string): number[] =>
+    text.split(',').map((part) => {
+      const value = fraction(part);
+      if (value < min) throw new InvalidArgumentError(`${part} is less than ${min}.`);
+      return value;
+    });
+}
+
+/** A number, or a fraction like 1/255. */
+function fraction(text: string): number {
+  const [top = '', bottom = '1', ...more] = text.split('/');
+  const value = Number(top) / Number(bottom);
+  if (top.trim() === '' || bottom.trim() === '' || more.length > 0 || !Number.isFinite(value))
+    throw new InvalidArgumentError(`"${text}" is no number.`);
+  return value;
+}
+
+function pictureSize(text: string): { height: number; width: number } {
+  const match = /^(\d+)x(\d+)$/.exec(text);
+  if (!match) throw new InvalidArgumentError('Write it as HEIGHTxWIDTH, like 224x224.');
+  return { height: whole(1)(match[1]!), width: whole(1)(match[2]!) };
+}
+
 function collectDim(text: string, known: Readonly<Record<string, number>>): Record<string, number> {
   const match = /^(.+)=(\d+)$/.exec(text);
   if (!match) throw new InvalidArgumentError('Write it as NAME=SIZE.');
@@ -69,66 +95,131 @@ function handle<Args extends unknown[]>(work: (terminal: Terminal, ...args: Args
   };
 }
 
+/** The options that all commands share which train a branch. */
+function withTrainingOptions(command: Command): Command {
+  return command
+    .option(
+      '--shift <pixels>',
+      'move training pictures by up to this (default: 4 for cifar-10, else 1)',
+      whole(0),
+    )
+    .option('--flip', 'mirror training pictures at random (default for cifar-10 and fashion-mnist)')
+    .option('--no-flip', 'do not')
+    .option('--cutout <pixels>', 'blacken a square of this side (default: 8 for cifar-10, else 0)', whole(0))
+    .option('--smoothing <share>', 'of each target, spread over all classes', real(0, 0.99), 0)
+    .option('--seed <n>', 'of every random choice', whole(0), 1)
+    .option(
+      '--tolerance <share>',
+      'accuracy that the threshold may cost on the held-back samples',
+      real(0, 1),
+      0.0003,
+    )
+    .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+    .option('--checkpoint-steps <n>', 'steps between two checkpoints', whole(1), 100)
+    .option('--resume', 'go on from the checkpoint beside the bundle', false)
+    .option('--json', 'print one JSON object');
+}
+
 const program = new Command('tierwise')
   .description('One neural network spread over the browser, the edge and the cloud.')
   .version('0.1.0')
   .showHelpAfterError('(tierwise --help, or tierwise COMMAND --help, lists what there is)')
   .exitOverride();
 
-program
-  .command('train')
-  .description('train a composite from scratch and write it as a bundle')
-  .requiredOption('--network <name>', `one of: ${Object.keys(networks).join(', ')}`)
-  .requiredOption('--data <name|folder>', dataHelp)
-  .requiredOption('-o, --output <folder>', 'the bundle to write, NAME.tierwise')
-  .option(
-    '--schedule <name>',
-    'joint: main network and branch at once; main-first: then the branch on the frozen main network, by distillation',
-    'joint',
-  )
-  .option(
-    '--epochs <n>',
-    'passes over the training samples; of the main network when it goes first',
-    whole(1),
-    12,
-  )
-  .option('--branch-epochs <n>', 'of the branch when it goes second (default: as --epochs)', whole(1))
-  .option('--batch <n>', "samples in one step (default: the network's own)", whole(2))
-  .option(
-    '--optimizer <name>',
-    `one of: ${Object.keys(optimizers).join(', ')} (default: adam for joint, else the network's own)`,
-  )
-  .option(
-    '--rate <x>',
-    "highest learning rate, with a warm-up before and a cosine after it (default: the optimizer's own)",
-    real(0, 10),
-  )
-  .option('--branch-rate <x>', 'of the branch when it goes second, with adam (default: 0.002)', real(0, 10))
-  .option('--recipe <name>', `how the branch is built, one of: ${Object.keys(recipes).join(', ')}`, 'xnor')
-  .option('--branch-depth <n>', 'binary convolutions of a branch that does not mirror the network', whole(1))
-  .option('--branch-width <n>', 'filters of its first one; they double where the map is halved', whole(1))
-  .option('--holdout <n>', 'training samples held back to choose the threshold', whole(1), 5000)
-  .option(
-    '--shift <pixels>',
-    'move training pictures by up to this (default: 4 for cifar-10, else 1)',
-    whole(0),
-  )
-  .option('--flip', 'mirror training pictures at random (default for cifar-10 and fashion-mnist)')
-  .option('--no-flip', 'do not')
-  .option('--cutout <pixels>', 'blacken a square of this side (default: 8 for cifar-10, else 0)', whole(0))
-  .option('--smoothing <share>', 'of each target, spread over all classes', real(0, 0.99), 0)
-  .option('--seed <n>', 'of every random choice', whole(0), 1)
-  .option(
-    '--tolerance <share>',
-    'accuracy that the threshold may cost on the held-back samples',
-    real(0, 1),
-    0.0003,
-  )
-  .option('--threads <n>', 'default: one per core, at most 4', whole(1))
-  .option('--checkpoint-steps <n>', 'steps between two checkpoints', whole(1), 100)
-  .option('--resume', 'go on from the checkpoint beside the bundle', false)
-  .option('--json', 'print one JSON object')
-  .action(handle((terminal, flags: TrainFlags) => trainCommand(flags, terminal, untilCtrlC())));
+withTrainingOptions(
+  program
+    .command('train')
+    .description('train a composite from scratch and write it as a bundle')
+    .requiredOption('--network <name>', `one of: ${Object.keys(networks).join(', ')}`)
+    .requiredOption('--data <name|folder>', dataHelp)
+    .requiredOption('-o, --output <folder>', 'the bundle to write, NAME.tierwise')
+    .option(
+      '--schedule <name>',
+      'joint: main network and branch at once; main-first: then the branch on the frozen main network, by distillation',
+      'joint',
+    )
+    .option(
+      '--epochs <n>',
+      'passes over the training samples; of the main network when it goes first',
+      whole(1),
+      12,
+    )
+    .option('--branch-epochs <n>', 'of the branch when it goes second (default: as --epochs)', whole(1))
+    .option('--batch <n>', "samples in one step (default: the network's own)", whole(2))
+    .option(
+      '--optimizer <name>',
+      `one of: ${Object.keys(optimizers).join(', ')} (default: adam for joint, else the network's own)`,
+    )
+    .option(
+      '--rate <x>',
+      "highest learning rate, with a warm-up before and a cosine after it (default: the optimizer's own)",
+      real(0, 10),
+    )
+    .option('--branch-rate <x>', 'of the branch when it goes second, with adam (default: 0.002)', real(0, 10))
+    .option('--recipe <name>', `how the branch is built, one of: ${Object.keys(recipes).join(', ')}`, 'xnor')
+    .option(
+      '--branch-depth <n>',
+      'binary convolutions of a branch that does not mirror the network',
+      whole(1),
+    )
+    .option('--branch-width <n>', 'filters of its first one; they double where the map is halved', whole(1))
+    .option('--holdout <n>', 'training samples held back to choose the threshold', whole(1), 5000),
+).action(handle((terminal, flags: TrainFlags) => trainCommand(flags, terminal, untilCtrlC())));
+
+withTrainingOptions(
+  program
+    .command('attach')
+    .description(
+      'give your own image classifier a branch: from an ONNX file and pictures to a bundle. The network itself stays as it is',
+    )
+    .argument('<file>', 'FILE.onnx, with its weights inside')
+    .requiredOption('--data <name|folder>', `${dataHelp}; all are resized to what the network takes`)
+    .requiredOption('-o, --bundle <folder>', 'the bundle to write, NAME.tierwise')
+    .option(
+      '--at <node>',
+      'node or tensor after which the branch leaves (default: the end of the first stage)',
+    )
+    .option('--output <name>', 'tensor with the scores, where the network has several outputs')
+    .option(
+      '--size <HxW>',
+      'height and width of the pictures, where the network leaves them open',
+      pictureSize,
+    )
+    .option(
+      '--mean <list>',
+      'pixels enter as (pixel * scale - mean) / std; one number, or one a channel',
+      numbers(-1e6),
+    )
+    .option(
+      '--std <list>',
+      'default 1; without --mean, --std and --scale the usual ones are tried',
+      numbers(1e-9),
+    )
+    .option('--scale <x>', 'of pixels 0 to 255 (default: 1/255)', fraction)
+    .option('--bgr', 'the network takes blue first; --mean and --std are then in that order, too', false)
+    .option(
+      '--classes <file>',
+      "names of the network's outputs, in order, a line each (default: those of the data)",
+    )
+    .option('--freeze', 'do not train the network itself: that is always so', true)
+    .option('--epochs <n>', 'passes over the training samples', whole(1), 12)
+    .option('--batch <n>', 'samples in one step (default: 100, or an eighth of few samples)', whole(2))
+    .option('--rate <x>', 'highest learning rate (default: 0.002)', real(0, 10))
+    .option('--recipe <name>', `how the branch is built, one of: ${Object.keys(recipes).join(', ')}`, 'xnor')
+    .option('--branch-depth <n>', 'binary convolutions of the branch (default: 4)', whole(1))
+    .option(
+      '--branch-width <n>',
+      'filters of its first one; they double where the map is halved (default: 64)',
+      whole(1),
+    )
+    .option(
+      '--holdout <n>',
+      'training samples held back to choose the threshold (default: a fifth, at most 5000)',
+      whole(1),
+    ),
+).action(
+  handle((terminal, file: string, flags: AttachFlags) => attachCommand(file, flags, terminal, untilCtrlC())),
+);
 
 program
   .command('eval')

@@ -6,6 +6,7 @@ export {
   importBackbone,
   type Normalization,
   type NormalizationTrial,
+  temperatureFor,
   tryNormalizations,
 } from './attach/index.ts';
 export type { Backbone } from './backbone.ts';
@@ -67,6 +68,7 @@ export type { Weights } from './layers/inference.ts';
 export {
   type CompositeFiles,
   type CompositeGraph,
+  type MakeOptions,
   makeComposite,
   networkComposite,
   subset,

@@ -6,19 +6,17 @@ import { type BranchDesign, freeDesign } from '../recipes/index.ts';
 import type { TrainingSettings } from '../settings.ts';
 import type { ImportedBackbone } from './import.ts';
 
-const usualDepth = 4;
-const [narrowest, widest] = [32, 64];
+const [usualDepth, usualWidth] = [4, 64];
 
 /** A branch for anybody's stem: it cannot mirror a network that nobody has described, and should not mirror a deep one. */
 export function designFor(
   { stemDims }: Pick<ImportedBackbone, 'stemDims'>,
   {
     depth = usualDepth,
-    width,
+    width = usualWidth,
   }: { readonly depth?: number | undefined; readonly width?: number | undefined } = {},
 ): BranchDesign {
-  const filters = Math.min(Math.max(stemDims[1]!, narrowest), widest);
-  return freeDesign(stemDims, { depth, width: width ?? filters });
+  return freeDesign(stemDims, { depth, width });
 }
 
 /** The composite of `backbone`, whose graph is changed, and the branch that `trainBranch` gave `weights` for. */
@@ -32,4 +30,15 @@ export function attachedComposite(
   const { input, stem, scores } = backbone.ports;
   addBranch(model, settings, weights, { stem: { tensor: stem, dims: stemDims }, classes, smallEnds: true });
   return { model, ports: { input, stem, main: scores, branch: ports.branch }, stemDims, preprocess };
+}
+
+/** The usual temperature of a distillation, made for scores that spread by about 10 (Hinton et al. 2015). */
+const [usualTemperature, usualSpread] = [4, 10];
+
+/**
+ * The temperature at which a branch learns to match scores of this spread (see NormalizationTrial): networks that were
+ * trained on pixels 0..255 can have scores in the hundreds, which a usual temperature would leave as sharp as labels.
+ */
+export function temperatureFor(spread: number): number {
+  return usualTemperature * Math.max(1, spread / usualSpread);
 }

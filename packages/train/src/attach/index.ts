@@ -1,3 +1,3 @@
-export { attachedComposite, designFor } from './attach.ts';
+export { attachedComposite, designFor, temperatureFor } from './attach.ts';
 export { type AttachOptions, type ImportedBackbone, importBackbone } from './import.ts';
 export { type Normalization, type NormalizationTrial, tryNormalizations } from './preprocess.ts';

@@ -31,6 +31,8 @@ export interface NormalizationTrial {
   readonly values: Normalization;
   /** Share of `samples` training samples that the backbone gets right. */
   readonly accuracy: number;
+  /** How far the highest score lies above the mean of a picture's scores, on average. */
+  readonly spread: number;
   readonly samples: number;
 }
 
@@ -81,7 +83,7 @@ export async function tryNormalizations(
         : `the network gets ${share}, no better than guessing${options.given ? ': check --mean, --std and --scale' : `, with each of ${trials.length} usual normalisations: give its own with --mean, --std and --scale`}, --bgr, --classes, and that it was trained for such pictures`,
     );
   }
-  return trials.map(({ name, values, accuracy, samples }) => ({ name, values, accuracy, samples }));
+  return trials.map(({ predicted, labels, loss, ...trial }) => trial);
 }
 
 interface Predictions {
@@ -89,6 +91,7 @@ interface Predictions {
   readonly labels: Uint16Array;
   /** Mean cross-entropy, which tells apart what is right equally often. */
   readonly loss: number;
+  readonly spread: number;
 }
 
 /** Classes of evenly spread samples, as the backbone sees them and as the data says. */
@@ -104,7 +107,7 @@ async function predict(
   const size = spec.channels * spec.height * spec.width;
   const predicted = new Uint16Array(samples);
   const labels = new Uint16Array(samples);
-  let loss = 0;
+  let [loss, spread] = [0, 0];
   const batch = Math.max(1, Math.min(100, Math.floor(2 ** 22 / size)));
   for (let from = 0; from < samples; from += batch) {
     signal?.throwIfAborted();
@@ -121,10 +124,11 @@ async function predict(
     for (let i = 0; i < count; i++) {
       const row = scores.data.subarray(i * backbone.classes, (i + 1) * backbone.classes);
       predicted[from + i] = argmax(row);
+      spread += (Math.max(...row) - row.reduce((a, b) => a + b, 0) / row.length) / samples;
       loss -= Math.log(Math.max(softmax(row)[labels[from + i]!]!, 1e-30)) / samples;
     }
   }
-  return { predicted, labels, loss };
+  return { predicted, labels, loss, spread };
 }
 
 /** Classes most of whose pictures get one same wrong answer: data and network number them differently. */

@@ -1,0 +1,208 @@
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { sha256Hex, TierwiseError } from '@tierwise/core';
+import {
+  attachedComposite,
+  branchPhases,
+  type DatasetSplit,
+  designFor,
+  findRecipe,
+  type ImportedBackbone,
+  importBackbone,
+  type Normalization,
+  type NormalizationTrial,
+  type RecipeName,
+  relabelled,
+  type TrainingSettings,
+  temperatureFor,
+  trainBranch,
+  tryNormalizations,
+} from '@tierwise/train';
+import { loadData } from '../data.ts';
+import { percent, type Terminal } from '../terminal.ts';
+import {
+  augmentationOf,
+  bundleFolder,
+  finishTraining,
+  type TrainingFlags,
+  trainingRun,
+} from '../training.ts';
+
+export interface AttachFlags extends TrainingFlags {
+  readonly bundle: string;
+  readonly at?: string;
+  readonly output?: string;
+  readonly size?: { readonly height: number; readonly width: number };
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
+  readonly scale?: number;
+  readonly bgr: boolean;
+  readonly classes?: string;
+  readonly epochs: number;
+  readonly batch?: number;
+  readonly rate?: number;
+  readonly holdout?: number;
+}
+
+const [usualBatch, mostHeldBack] = [100, 5000];
+/** Most numbers in the stems of the held-back samples, which are in memory together: 1 GB. */
+const mostStemNumbers = 2.5e8;
+
+/** `tierwise attach`: somebody's ONNX classifier and pictures become a bundle. */
+export async function attachCommand(
+  file: string,
+  flags: AttachFlags,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<void> {
+  const folder = bundleFolder(flags.bundle);
+  findRecipe(flags.recipe);
+  const bytes = await readBytes(file);
+  const { at, output, size, bgr } = flags;
+  const backbone = await importBackbone(bytes, file, { at, output, size, bgr });
+  const { pictures, classes, stemDims } = backbone;
+  terminal.note(
+    `${file}: ${classes} classes of ${pictures.width} x ${pictures.height} x ${pictures.channels} pictures`,
+  );
+  for (const note of backbone.notes) terminal.note(`  ${note}`);
+  const data = await dataFor(backbone, flags, terminal, signal);
+  const run = trainingRun(folder, flags, terminal, signal);
+  const { values, spread } = await normalizationFor(backbone, data, flags, run.threads, terminal, signal);
+  const settings = {
+    ...settingsFor(backbone, data, flags, basename(file)),
+    temperature: temperatureFor(spread),
+  };
+  terminal.note(
+    `Training a branch of [${stemDims}] on ${(data.train.samples - settings.holdout).toLocaleString('en')} samples of ${data.train.name}, ${settings.holdout.toLocaleString('en')} more held back; checkpoint ${run.checkpoint}`,
+  );
+  const preprocess = { ...pictures, ...values };
+  const { weights, history } = await trainBranch({
+    backbone: { ...backbone, preprocess },
+    settings,
+    data: data.train,
+    ...run,
+  });
+  const composite = attachedComposite(backbone, preprocess, settings, weights);
+  const origin = { file: basename(file), digest: await sha256Hex(bytes), notes: [...backbone.notes] };
+  await finishTraining(
+    folder,
+    data,
+    history,
+    { settings, composite, backbone: origin, tolerance: flags.tolerance, threads: run.threads, signal },
+    terminal,
+  );
+}
+
+async function readBytes(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    throw new TierwiseError(
+      'FILE_UNREADABLE',
+      `${file} cannot be read: ${(cause as Error).message}`,
+      { file },
+      { cause },
+    );
+  }
+}
+
+/** The data with the network's pictures and classes. */
+async function dataFor(
+  { pictures, classes }: ImportedBackbone,
+  flags: AttachFlags,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<DatasetSplit> {
+  const loaded = await loadData(flags.data, pictures, terminal, signal);
+  const names = flags.classes === undefined ? loaded.train.classes : await classNames(flags.classes);
+  if (names.length !== classes)
+    throw new TierwiseError(
+      'USAGE',
+      flags.classes === undefined
+        ? `the network tells ${classes} classes apart, ${flags.data} has ${names.length}: list those of the network, in its order, in a file for --classes`
+        : `the network tells ${classes} classes apart, ${flags.classes} lists ${names.length}`,
+    );
+  return flags.classes === undefined ? loaded : relabelled(loaded, names);
+}
+
+async function classNames(file: string): Promise<string[]> {
+  const lines = new TextDecoder().decode(await readBytes(file)).split(/\r?\n/);
+  return lines.slice(0, lines.at(-1) === '' ? -1 : undefined);
+}
+
+/** As the flags say, or else the usual one that the backbone gets most samples right with. */
+async function normalizationFor(
+  backbone: ImportedBackbone,
+  data: DatasetSplit,
+  flags: AttachFlags,
+  threads: number,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<NormalizationTrial> {
+  const { mean, std, scale } = flags;
+  const { channels } = backbone.pictures;
+  for (const [flag, list] of Object.entries({ '--mean': mean, '--std': std }))
+    if (list !== undefined && list.length !== 1 && list.length !== channels)
+      throw new TierwiseError('USAGE', `${flag} has ${list.length} values for ${channels} channels`);
+  // The flags are in the network's order, the bundle in that of the picture.
+  const inOrder = (list: readonly number[]) => (flags.bgr ? list.toReversed() : [...list]);
+  const given =
+    mean || std || scale !== undefined
+      ? { scale: scale ?? 1 / 255, mean: inOrder(mean ?? [0]), std: inOrder(std ?? [1]) }
+      : undefined;
+  terminal.progress('looking at some training samples with the network as it is');
+  const trials = await tryNormalizations(backbone, data.train, { given, threads, signal });
+  const [best, ...others] = trials;
+  const shown = (values: Normalization) =>
+    `--scale ${scaleText(values.scale)} --mean ${values.mean} --std ${values.std}`;
+  terminal.note(
+    `The network gets ${percent(best!.accuracy)} of ${best!.samples} training samples right with pixels ${given ? 'as given' : `as for ${best!.name} (${shown(best!.values)})`}`,
+  );
+  if (given === undefined)
+    terminal.note(
+      `  others: ${others.map(({ name, accuracy }) => `${name} ${percent(accuracy)}`).join(', ')}. Give its own with these flags where you know it`,
+    );
+  return best!;
+}
+
+const scaleText = (scale: number) => (scale === 1 / 255 ? '1/255' : String(scale));
+
+function settingsFor(
+  backbone: ImportedBackbone,
+  { train }: DatasetSplit,
+  flags: AttachFlags,
+  network: string,
+): Omit<TrainingSettings, 'temperature'> {
+  const recipe = flags.recipe as RecipeName;
+  const stemNumbers = backbone.stemDims.reduce((a, d) => a * d, 1);
+  const holdout =
+    flags.holdout ??
+    Math.max(
+      1,
+      Math.min(mostHeldBack, Math.floor(train.samples / 5), Math.floor(mostStemNumbers / stemNumbers)),
+    );
+  const learnt = train.samples - holdout;
+  const batch = flags.batch ?? Math.max(2, Math.min(usualBatch, Math.floor(learnt / 8)));
+  if (learnt < batch)
+    throw new TierwiseError(
+      'USAGE',
+      `--holdout ${holdout} leaves no batch of ${batch} among ${train.samples} samples`,
+    );
+  return {
+    network,
+    data: train.name,
+    samples: train.samples,
+    holdout,
+    batch,
+    recipe,
+    design: designFor(backbone, { depth: flags.branchDepth, width: flags.branchWidth }),
+    phases: branchPhases({
+      branchEpochs: flags.epochs,
+      branchRate: flags.rate,
+      stepsPerEpoch: Math.floor(learnt / batch),
+    }),
+    augmentation: augmentationOf(flags, train.name),
+    smoothing: flags.smoothing,
+    seed: flags.seed,
+  };
+}

@@ -1,0 +1,106 @@
+import { availableParallelism } from 'node:os';
+import { basename } from 'node:path';
+import { TierwiseError } from '@tierwise/core';
+import {
+  type Augmentation,
+  augmentationFor,
+  type DatasetSplit,
+  type EpochRecord,
+  type MakeOptions,
+  makeComposite,
+  type TrainingProgress,
+  writeBundle,
+} from '@tierwise/train';
+import { evaluationText } from './commands/eval.ts';
+import { percent, secondsText, type Terminal } from './terminal.ts';
+
+/** What every command that trains a branch takes. */
+export interface TrainingFlags {
+  readonly data: string;
+  readonly recipe: string;
+  readonly branchDepth?: number;
+  readonly branchWidth?: number;
+  readonly shift?: number;
+  readonly flip?: boolean;
+  readonly cutout?: number;
+  readonly smoothing: number;
+  readonly seed: number;
+  readonly tolerance: number;
+  readonly threads?: number;
+  readonly checkpointSteps: number;
+  readonly resume: boolean;
+}
+
+/** @throws TierwiseError USAGE unless the name ends in .tierwise and can be a model's name */
+export function bundleFolder(output: string): string {
+  const folder = output.replace(/\/+$/, '');
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\.tierwise$/.test(basename(folder)))
+    throw new TierwiseError(
+      'USAGE',
+      `-o must be a folder named like lenet.tierwise (letters, digits, ".", "_", "-"), not "${output}"`,
+    );
+  return folder;
+}
+
+export function augmentationOf(flags: TrainingFlags, data: string): Augmentation {
+  const usual = augmentationFor(data);
+  return {
+    shift: flags.shift ?? usual.shift,
+    flip: flags.flip ?? usual.flip,
+    cutout: flags.cutout ?? usual.cutout,
+  };
+}
+
+/** How a training of either kind is run: on how many threads, with its checkpoint beside the bundle, shown as it goes. */
+export function trainingRun(folder: string, flags: TrainingFlags, terminal: Terminal, signal: AbortSignal) {
+  let last: TrainingProgress | undefined;
+  return {
+    threads: flags.threads ?? Math.min(4, availableParallelism()),
+    checkpoint: `${folder}.checkpoint.safetensors`,
+    checkpointSteps: flags.checkpointSteps,
+    resume: flags.resume,
+    signal,
+    onProgress(p: TrainingProgress) {
+      if (last && (p.epoch !== last.epoch || p.phase !== last.phase)) terminal.note(progressText(last));
+      last = p;
+      terminal.progress(`${progressText(p)}  ${secondsText(p.secondsLeft)} left`);
+      if (p.step === p.steps) {
+        terminal.note(progressText(p));
+        last = undefined;
+      }
+    },
+  };
+}
+
+function progressText(p: TrainingProgress): string {
+  const heads = (['main', 'branch'] as const).flatMap((head) => {
+    const [loss, accuracy] = [p.losses[head], p.accuracies[head]];
+    return loss === undefined || accuracy === undefined
+      ? []
+      : [`${head}: loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}`];
+  });
+  return `${p.phase}  epoch ${p.epoch}/${p.epochs}  step ${p.step}/${p.steps}  ${heads.join('  ')}  ${p.samplesPerSecond.toFixed(0)} samples/s`;
+}
+
+/** Chooses codec and threshold of what was trained, measures it, writes the bundle and says so. */
+export async function finishTraining(
+  folder: string,
+  data: DatasetSplit,
+  history: readonly EpochRecord[],
+  options: Omit<MakeOptions, 'name' | 'train' | 'test' | 'onProgress'>,
+  terminal: Terminal,
+): Promise<void> {
+  const made = await makeComposite({
+    ...options,
+    name: basename(folder, '.tierwise'),
+    train: data.train,
+    test: data.test,
+    onProgress: (stage, p) =>
+      terminal.progress(`measuring on the ${stage} samples: ${p.done} of ${p.samples}`),
+  });
+  await writeBundle(folder, made);
+  terminal.result(
+    { bundle: folder, ...made.evaluation, history, warnings: data.warnings },
+    () => `${evaluationText(made.evaluation)}\nWritten to ${folder}`,
+  );
+}
