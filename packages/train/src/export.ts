@@ -3,7 +3,7 @@ import { GraphBuilder, type ModelProto } from '@tierwise/graph';
 import { InferenceLayers, type Weights } from './layers/inference.ts';
 import { TrainingLayers } from './layers/training.ts';
 import type { Network } from './networks/index.ts';
-import { type BranchChoice, branchEnds, findRecipe } from './recipes/index.ts';
+import { type BranchChoice, findRecipe } from './recipes/index.ts';
 import { mirrorOf } from './settings.ts';
 
 /** Names of the tensors that every exported composite has. */
@@ -58,11 +58,18 @@ export function addBranch(
   weights: Weights,
   options: AddBranchOptions,
 ): void {
-  const b = new GraphBuilder(model);
-  const layers = new InferenceLayers(b, weights, (layer) => options.smallEnds && branchEnds.has(layer));
   const { tensor: value, dims } = options.stem;
-  const scores = findRecipe(branch.recipe)(layers, { value, dims }, options.classes, branch.design);
-  layers.mark(scores, ports.branch);
+  const write = (layers: InferenceLayers) =>
+    findRecipe(branch.recipe)(layers, { value, dims }, options.classes, branch.design);
+  let smallAfter = Number.POSITIVE_INFINITY;
+  if (options.smallEnds) {
+    const trial = new InferenceLayers(new GraphBuilder('trial'), weights);
+    write(trial);
+    smallAfter = trial.signs;
+  }
+  const b = new GraphBuilder(model);
+  const layers = new InferenceLayers(b, weights, { smallAfter });
+  layers.mark(write(layers), ports.branch);
   b.output(ports.branch, 'float32', ['N', options.classes]);
 }
 

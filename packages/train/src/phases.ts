@@ -33,8 +33,7 @@ export function phasesOfNetwork(around: Surroundings): PhaseOpener {
   const { settings, classes } = around;
   const network = findNetwork(settings.network);
   return async (phase, weights) => {
-    if (phase.kind === 'branch')
-      return branchPhase(backboneOf(network, weights, classes), around)(phase, weights);
+    if (isOfBranch(phase)) return branchPhase(backboneOf(network, weights, classes), around)(phase, weights);
     const branch = phase.kind === 'joint' ? settings : undefined;
     return {
       step: networkStep(network, branch, stepOptions(settings, phase, classes)),
@@ -44,11 +43,14 @@ export function phasesOfNetwork(around: Surroundings): PhaseOpener {
   };
 }
 
+/** Whether a phase trains the branch alone. */
+export const isOfBranch = ({ kind }: PhaseSettings): boolean => kind === 'branch' || kind === 'branch-real';
+
 /** The phases of a branch on a frozen backbone. */
 export function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
   const { settings, classes, threads } = around;
   return async (phase) => {
-    if (phase.kind !== 'branch')
+    if (!isOfBranch(phase))
       throw new TierwiseError('USAGE', `a branch on a backbone has no phase "${phase.kind}"`, {
         phase: phase.kind,
       });
@@ -58,7 +60,7 @@ export function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpen
       const step = branchStep(
         opened.stemDims,
         settings,
-        settings.temperature,
+        { temperature: settings.temperature, realWeights: phase.kind === 'branch-real' },
         stepOptions(settings, phase, classes),
       );
       return {

@@ -5,9 +5,9 @@ import type { BranchChoice, BranchDesign, RecipeName } from './recipes/index.ts'
 /**
  * What a phase of a training changes; all else is frozen.
  * joint: everything, on the sum of both losses. main: stem and main network. branch: the branch, on a frozen backbone
- * whose scores it also learns to match.
+ * whose scores it also learns to match. branch-real: the same before its weights are binary; its activations are.
  */
-export type PhaseKind = 'joint' | 'main' | 'branch';
+export type PhaseKind = 'joint' | 'main' | 'branch-real' | 'branch';
 
 export interface PhaseSettings {
   readonly kind: PhaseKind;
@@ -77,25 +77,37 @@ const defaultBranchRate = 2e-3;
 const warmup = (epochs: number, stepsPerEpoch: number) =>
   Math.max(1, Math.min(longestWarmup, Math.floor((epochs * stepsPerEpoch) / 5)));
 
-/** The phases that train a branch on a frozen backbone: Adam, as binary networks are trained throughout. */
+/**
+ * The phases that train a branch on a frozen backbone: Adam, as binary networks are trained throughout. A modern branch
+ * has real weights for the first half of its epochs (Martinez et al., ICLR 2020).
+ */
 export function branchPhases(
+  recipe: RecipeName,
   options: Pick<ScheduleOptions, 'branchEpochs' | 'branchRate' | 'stepsPerEpoch'>,
 ): PhaseSettings[] {
-  const { branchEpochs: epochs, branchRate = defaultBranchRate, stepsPerEpoch } = options;
+  const { branchEpochs, branchRate = defaultBranchRate, stepsPerEpoch } = options;
+  const phase = (kind: PhaseKind, epochs: number): PhaseSettings => ({
+    kind,
+    epochs,
+    optimizer: 'adam',
+    peakRate: branchRate,
+    warmup: warmup(epochs, stepsPerEpoch),
+    weightDecay: 1e-4,
+  });
+  const withRealWeights = recipe === 'modern' ? Math.floor(branchEpochs / 2) : 0;
   return [
-    {
-      kind: 'branch',
-      epochs,
-      optimizer: 'adam',
-      peakRate: branchRate,
-      warmup: warmup(epochs, stepsPerEpoch),
-      weightDecay: 1e-4,
-    },
+    ...(withRealWeights > 0 ? [phase('branch-real', withRealWeights)] : []),
+    phase('branch', branchEpochs - withRealWeights),
   ];
 }
 
 /** The phases of `schedule` for `network`. */
-export function phasesOf(network: Network, schedule: Schedule, options: ScheduleOptions): PhaseSettings[] {
+export function phasesOf(
+  network: Network,
+  schedule: Schedule,
+  recipe: RecipeName,
+  options: ScheduleOptions,
+): PhaseSettings[] {
   const { optimizer, peakRate, epochs, stepsPerEpoch } = options;
   const own = network.training;
   // A joint phase trains binary layers too, for which Adam is the rule.
@@ -110,7 +122,7 @@ export function phasesOf(network: Network, schedule: Schedule, options: Schedule
     warmup: warmup(epochs, stepsPerEpoch),
     weightDecay: chosen === usual.optimizer ? usual.weightDecay : chosen === 'adam' ? 1e-4 : 5e-3,
   };
-  return schedule === 'joint' ? [first] : [first, ...branchPhases(options)];
+  return schedule === 'joint' ? [first] : [first, ...branchPhases(recipe, options)];
 }
 
 /** The branch that repeats `network`'s layers. */

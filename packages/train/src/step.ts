@@ -77,10 +77,11 @@ export function networkStep(
 export function branchStep(
   stemDims: readonly number[],
   branch: BranchChoice,
-  temperature: number,
+  how: { readonly temperature: number; readonly realWeights: boolean },
   options: StepOptions,
 ): TrainingStep {
-  return writeStep('branch', options, (b, layers) => {
+  const { temperature, realWeights } = how;
+  return writeStep('branch', { ...options, realWeights }, (b, layers) => {
     const dims = [options.batch, ...stemDims.slice(1)];
     const stem = { value: b.input('stem', 'float32', dims), dims };
     const teacher = b.input('teacher', 'float32', [options.batch, options.classes]);
@@ -111,7 +112,7 @@ function correct(b: GraphBuilder, scores: Value, targets: Value): Value {
 
 function writeStep(
   name: string,
-  options: StepOptions,
+  options: StepOptions & { readonly realWeights?: boolean },
   forward: (b: GraphBuilder, layers: TrainingLayers) => readonly Head[],
 ): TrainingStep {
   const b = new GraphBuilder(`${name}-step`);
@@ -120,7 +121,7 @@ function writeStep(
   const scalars = new Map(
     Object.keys(options.optimizer.scalars(1)).map((name) => [name, b.input(name, 'float32', [])]),
   );
-  const layers = new TrainingLayers(b);
+  const layers = new TrainingLayers(b, options);
   const heads = forward(b, layers).map(({ name, scores: { value }, matching }) => {
     const own = crossEntropy(b, value, targets);
     const loss = matching ? b.add(own, divergence(b, value, matching.scores, matching.temperature)) : own;

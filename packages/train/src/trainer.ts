@@ -6,7 +6,7 @@ import { type ByHead, type EpochRecord, loadCheckpoint, saveCheckpoint } from '.
 import type { Dataset } from './data/index.ts';
 import type { Weights } from './layers/inference.ts';
 import { optimizers } from './optimizer.ts';
-import { branchPhase, type Phase, type PhaseOpener, phasesOfNetwork } from './phases.ts';
+import { branchPhase, isOfBranch, type Phase, type PhaseOpener, phasesOfNetwork } from './phases.ts';
 import { cosineRate } from './schedule.ts';
 import type { PhaseKind, PhaseSettings, TrainingSettings } from './settings.ts';
 import type { TrainingStep } from './step.ts';
@@ -64,7 +64,7 @@ export function train(options: TrainOptions): Promise<Trained> {
 
 /**
  * Trains a branch on a frozen `backbone`, which may be anybody's, and gives the branch's weights: `addBranch` writes
- * them into a graph. All phases of the settings are of the kind `branch`. Else as `train`, which does the same with
+ * them into a graph. `branchPhases` gives its phases. Else as `train`, which does the same with
  * its own network.
  */
 export function trainBranch(options: TrainOptions & { readonly backbone: Backbone }): Promise<Trained> {
@@ -142,11 +142,7 @@ interface PhaseRun {
  * of the optimiser are zero.
  */
 function freshState({ opened: { step }, phase, weights, options }: PhaseRun): State {
-  const drawn = startingValues(
-    step,
-    options.settings.seed,
-    phase.kind === 'branch' ? 'branch' : 'parameters',
-  );
+  const drawn = startingValues(step, options.settings.seed, isOfBranch(phase) ? 'branch' : 'parameters');
   return new Map(
     step.state.map(({ name, dims }) => {
       const values = new Float32Array(elementCount(dims));

@@ -6,6 +6,7 @@ import { GraphBuilder } from '@tierwise/graph';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { findNetwork } from '../src/networks/index.ts';
 import { backboneOf } from '../src/phases.ts';
+import { freeDesign } from '../src/recipes/index.ts';
 import { mirrorOf, type PhaseKind, type PhaseSettings, type TrainingSettings } from '../src/settings.ts';
 import { type TrainOptions, train, trainBranch } from '../src/trainer.ts';
 import { tinyData } from './tiny-data.ts';
@@ -124,6 +125,34 @@ test('main first: the branch learns on a main network that stays as it was; brok
       whole.history.map(({ seconds, ...h }) => h),
     );
   }
+});
+
+test('a modern branch learns with real weights, then goes on from there with binary ones', async () => {
+  const modern: TrainingSettings = {
+    ...settings,
+    recipe: 'modern',
+    design: freeDesign([1, 20, 12, 12], { depth: 2, width: 24 }),
+    phases: [phase('main', 1), phase('branch-real', 2), phase('branch', 2)],
+  };
+  const checkpoint = join(folder, 'modern.safetensors');
+  const stop = new AbortController();
+  const broken = train(
+    options({
+      settings: modern,
+      checkpoint,
+      signal: stop.signal,
+      onProgress: (p) => p.phase === 'branch' && stop.abort(),
+    }),
+  );
+  await expect(broken).rejects.toMatchObject({ code: 'CANCELLED', details: { step: 1 } });
+  const { history, weights } = await train(options({ settings: modern, checkpoint, resume: true }));
+  expect(history.map((h) => h.phase)).toEqual(['main', 'branch-real', 'branch-real', 'branch', 'branch']);
+  const losses = history.slice(1).map((h) => h.losses.branch!);
+  expect(losses[1]!).toBeLessThan(losses[0]!);
+  expect(losses[2]!).toBeLessThan(losses[0]!);
+  expect(losses[3]!).toBeLessThan(losses[2]!);
+  const whole = await train(options({ settings: modern }));
+  expect(new Map([...weights].sort())).toEqual(new Map([...whole.weights].sort()));
 });
 
 test("a branch on somebody's backbone is what main-first does with its own; a backbone of one picture at a time serves", async () => {

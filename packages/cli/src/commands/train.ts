@@ -59,14 +59,15 @@ export async function trainCommand(
       'USAGE',
       `--holdout ${flags.holdout} leaves no batch of ${batch} among ${data.train.samples} samples`,
     );
+  const branch = branchOf(network, flags);
   const settings: TrainingSettings = {
     network: flags.network,
     data: data.train.name,
     samples: data.train.samples,
     holdout: flags.holdout,
     batch,
-    ...branchOf(network, flags),
-    phases: phasesOf(network, schedule, {
+    ...branch,
+    phases: phasesOf(network, schedule, branch.recipe, {
       epochs: flags.epochs,
       optimizer,
       peakRate: flags.rate,

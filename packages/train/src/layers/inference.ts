@@ -1,6 +1,14 @@
 import { fromFloat16, type Tensor, TierwiseError, tensor, toFloat16 } from '@tierwise/core';
 import type { GraphBuilder, Value } from '@tierwise/graph';
-import { type ConvOptions, convAttributes, convDims, type Feature, type Layers, windowed } from './layers.ts';
+import {
+  type BinaryWeights,
+  type ConvOptions,
+  convAttributes,
+  convDims,
+  type Feature,
+  type Layers,
+  windowed,
+} from './layers.ts';
 import { batchNormEpsilon } from './training.ts';
 
 /** Trained values by name: parameters and running statistics of `TrainingLayers`. */
@@ -16,18 +24,28 @@ export type Weights = ReadonlyMap<string, Float32Array>;
  *    taps limit is 2,631, as fine as float16.
  * 3. Binary weights are stored as int8 +-1 and their scale moves behind the pool.
  *
- * `small` says which layers are the branch's ends: their batch norms and biases are rounded to float16 and their
- * dense weights to 8 bits with a float16 step for each row, which the branch's file then stores without loss.
+ * What follows sign number `smallAfter` is the branch's end: its batch norms, scales and biases are rounded to float16
+ * and its dense weights to 8 bits with a float16 step for each row, which the branch's file then stores without loss.
  */
 export class InferenceLayers implements Layers {
   readonly #b: GraphBuilder;
   readonly #weights: Weights;
-  readonly #small: (name: string) => boolean;
+  readonly #smallAfter: number;
+  #signs = 0;
 
-  constructor(builder: GraphBuilder, weights: Weights, small: (name: string) => boolean = () => false) {
+  constructor(builder: GraphBuilder, weights: Weights, options: { readonly smallAfter?: number } = {}) {
     this.#b = builder;
     this.#weights = weights;
-    this.#small = small;
+    this.#smallAfter = options.smallAfter ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Signs written so far. */
+  get signs(): number {
+    return this.#signs;
+  }
+
+  get #isSmall(): boolean {
+    return this.#signs >= this.#smallAfter;
   }
 
   #get(name: string): Float32Array {
@@ -37,9 +55,9 @@ export class InferenceLayers implements Layers {
     return values;
   }
 
-  #store(layer: string, name: string, dims: readonly number[], values: ArrayLike<number>): Value {
+  #store(name: string, dims: readonly number[], values: ArrayLike<number>): Value {
     const data = Float32Array.from(values);
-    const kept = this.#small(layer) ? fromFloat16(toFloat16(data)) : data;
+    const kept = this.#isSmall ? fromFloat16(toFloat16(data)) : data;
     return this.#b.initializer(name, tensor('float32', dims, kept));
   }
 
@@ -63,9 +81,8 @@ export class InferenceLayers implements Layers {
 
   conv(x: Feature, name: string, options: ConvOptions): Feature {
     const dims = convDims(x, options);
-    const weights = [this.#store(name, `${name}.weight`, dims, this.#get(`${name}.weight`))];
-    if (options.bias)
-      weights.push(this.#store(name, `${name}.bias`, [options.filters], this.#get(`${name}.bias`)));
+    const weights = [this.#store(`${name}.weight`, dims, this.#get(`${name}.weight`))];
+    if (options.bias) weights.push(this.#store(`${name}.bias`, [options.filters], this.#get(`${name}.bias`)));
     return this.#convolve(x, weights, options);
   }
 
@@ -78,12 +95,12 @@ export class InferenceLayers implements Layers {
 
   dense(x: Feature, name: string, units: number): Feature {
     const weights = this.#get(`${name}.weight`);
-    const rounded = this.#small(name) ? eightBitRows(weights, units) : weights;
+    const rounded = this.#isSmall ? eightBitRows(weights, units) : weights;
     const weight = this.#b.initializer(
       `${name}.weight`,
       tensor('float32', [units, x.dims[1]!], Float32Array.from(rounded)),
     );
-    const bias = this.#store(name, `${name}.bias`, [units], this.#get(`${name}.bias`));
+    const bias = this.#store(`${name}.bias`, [units], this.#get(`${name}.bias`));
     return { value: this.#b.gemm(x.value, weight, { transB: 1, c: bias }), dims: [x.dims[0]!, units] };
   }
 
@@ -105,8 +122,8 @@ export class InferenceLayers implements Layers {
   /** x * scale + bias for each channel: a Mul and an Add. */
   #affine(x: Feature, name: string, scale: ArrayLike<number>, bias?: ArrayLike<number>): Value {
     const dims = [1, x.dims[1]!, ...x.dims.slice(2).map(() => 1)];
-    const y = this.#b.mul(x.value, this.#store(name, `${name}.scale`, dims, scale));
-    return bias === undefined ? y : this.#b.add(y, this.#store(name, `${name}.bias`, dims, bias));
+    const y = this.#b.mul(x.value, this.#store(`${name}.scale`, dims, scale));
+    return bias === undefined ? y : this.#b.add(y, this.#store(`${name}.bias`, dims, bias));
   }
 
   /** Applies what is pending. */
@@ -151,43 +168,57 @@ export class InferenceLayers implements Layers {
   }
 
   sign(x: Feature): Feature {
+    this.#signs++;
     return { value: this.#b.sign(x.value), dims: x.dims };
   }
 
-  /** int8 signs of the latent weights as float, and alpha = mean |W| per filter. */
-  #binaryWeights(name: string, dims: readonly number[]): { signs: Value; scale: Float64Array } {
+  shift(x: Feature, name: string): Feature {
+    const dims = [1, x.dims[1]!, ...x.dims.slice(2).map(() => 1)];
+    return {
+      value: this.#b.add(this.#settled(x), this.#store(name, dims, this.#get(name))),
+      dims: x.dims,
+    };
+  }
+
+  /** int8 signs of the latent weights as float; for scaled ones alpha = mean |W| per filter, too. */
+  #binaryWeights(
+    name: string,
+    dims: readonly number[],
+    kind: BinaryWeights,
+  ): { signs: Value; scale?: Float64Array } {
     const latent = this.#get(`${name}.latent`);
     const filters = dims[0]!;
     const taps = latent.length / filters;
+    const meanOf = (of: (w: number) => number) =>
+      Float64Array.from(
+        { length: filters },
+        (_, k) => latent.subarray(k * taps, (k + 1) * taps).reduce((sum, w) => sum + of(w), 0) / taps,
+      );
+    const middle = kind === 'balanced' ? meanOf((w) => w) : new Float64Array(filters);
     const signs: Tensor = tensor(
       'int8',
       dims,
-      Int8Array.from(latent, (w) => (w >= 0 ? 1 : -1)),
+      Int8Array.from(latent, (w, i) => (w >= middle[Math.floor(i / taps)]! ? 1 : -1)),
     );
-    const scale = Float64Array.from(
-      { length: filters },
-      (_, k) => latent.subarray(k * taps, (k + 1) * taps).reduce((sum, w) => sum + Math.abs(w), 0) / taps,
-    );
-    return { signs: this.#b.op('Cast', [this.#b.initializer(`${name}.signs`, signs)], { to: 1 }), scale };
+    return {
+      signs: this.#b.op('Cast', [this.#b.initializer(`${name}.signs`, signs)], { to: 1 }),
+      ...(kind === 'scaled' ? { scale: meanOf(Math.abs) } : {}),
+    };
   }
 
-  binaryConv(x: Feature, name: string, options: ConvOptions): Feature {
+  binaryConv(x: Feature, name: string, options: ConvOptions, kind: BinaryWeights): Feature {
     const b = this.#b;
     const pad = options.pad ?? 0;
-    const { signs, scale } = this.#binaryWeights(name, convDims(x, options));
+    const { signs, ...scale } = this.#binaryWeights(name, convDims(x, options), kind);
     const value =
       pad === 0 ? x.value : b.op('Pad', [x.value, b.ints(0, 0, pad, pad, 0, 0, pad, pad), b.scalar(-1)]);
     const padded = { value, dims: [x.dims[0]!, x.dims[1]!, x.dims[2]! + 2 * pad, x.dims[3]! + 2 * pad] };
-    return { ...this.#convolve(padded, [signs], { ...options, pad: 0 }), scale };
+    return { ...this.#convolve(padded, [signs], { ...options, pad: 0 }), ...scale };
   }
 
-  binaryDense(x: Feature, name: string, units: number): Feature {
-    const { signs, scale } = this.#binaryWeights(name, [units, x.dims[1]!]);
-    return {
-      value: this.#b.gemm(x.value, signs, { transB: 1 }),
-      dims: [x.dims[0]!, units],
-      scale,
-    };
+  binaryDense(x: Feature, name: string, units: number, kind: BinaryWeights): Feature {
+    const { signs, ...scale } = this.#binaryWeights(name, [units, x.dims[1]!], kind);
+    return { value: this.#b.gemm(x.value, signs, { transB: 1 }), dims: [x.dims[0]!, units], ...scale };
   }
 
   mark(x: Feature, name: string): Feature {

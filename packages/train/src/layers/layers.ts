@@ -29,6 +29,14 @@ export interface ConvOptions {
 }
 
 /**
+ * What the signs of latent weights W are taken of, for each filter.
+ * scaled: of W; the sums are scaled by alpha = mean |W| (XNOR-Net).
+ * balanced: of W minus its mean, divided by its deviation, so that as many are +1 as -1 and none is beyond reach of the
+ * gradient (IR-Net, CVPR 2020); without a scale, because a batch norm follows.
+ */
+export type BinaryWeights = 'scaled' | 'balanced';
+
+/**
  * The layers that networks are written in. A network is one function over this interface; training and
  * inference are two implementations of it, so that both always describe the same network.
  */
@@ -51,9 +59,11 @@ export interface Layers {
   dropout(x: Feature, name: string, rate: number): Feature;
   /** +1 where x >= 0, else -1. */
   sign(x: Feature): Feature;
-  /** Convolution of +-1 activations with the signs of latent weights; padding is -1; scale alpha = mean |W| per filter. */
-  binaryConv(x: Feature, name: string, options: ConvOptions): Feature;
-  binaryDense(x: Feature, name: string, units: number): Feature;
+  /** Adds a learned number to each channel, which starts at `start`. Before a sign it is the threshold's negative. */
+  shift(x: Feature, name: string, start: number): Feature;
+  /** Convolution of +-1 activations with the signs of latent weights; padding is -1. */
+  binaryConv(x: Feature, name: string, options: ConvOptions, weights: BinaryWeights): Feature;
+  binaryDense(x: Feature, name: string, units: number, weights: BinaryWeights): Feature;
   /** Gives a tensor of the graph a name by which it can be cut or asked for. */
   mark(x: Feature, name: string): Feature;
 }

@@ -1,6 +1,14 @@
 import type { Random } from '@tierwise/core';
 import type { GraphBuilder, Value } from '@tierwise/graph';
-import { type ConvOptions, convAttributes, convDims, type Feature, type Layers, windowed } from './layers.ts';
+import {
+  type BinaryWeights,
+  type ConvOptions,
+  convAttributes,
+  convDims,
+  type Feature,
+  type Layers,
+  windowed,
+} from './layers.ts';
 
 /**
  * How a parameter is treated by the optimiser.
@@ -43,9 +51,12 @@ export class TrainingLayers implements Layers {
   readonly statistics: Statistic[] = [];
   readonly masks: Mask[] = [];
   readonly #b: GraphBuilder;
+  readonly #realWeights: boolean;
 
-  constructor(builder: GraphBuilder) {
+  /** `realWeights`: binary layers use their latent weights as they are, while activations are signs. */
+  constructor(builder: GraphBuilder, options: { readonly realWeights?: boolean } = {}) {
     this.#b = builder;
+    this.#realWeights = options.realWeights ?? false;
   }
 
   #parameter(
@@ -154,22 +165,46 @@ export class TrainingLayers implements Layers {
     return { value: this.#b.sign(x.value), dims: x.dims };
   }
 
-  binaryConv(x: Feature, name: string, options: ConvOptions): Feature {
+  shift(x: Feature, name: string, start: number): Feature {
+    const dims = [1, x.dims[1]!, ...x.dims.slice(2).map(() => 1)];
+    const by = this.#parameter(name, 'plain', dims, constant(start));
+    return { value: this.#b.add(this.#settled(x), by), dims: x.dims };
+  }
+
+  /** Weights of a binary layer; scaled ones with alpha, of shape [1, filters, 1, …]. */
+  #binaryWeights(
+    name: string,
+    dims: readonly number[],
+    kind: BinaryWeights,
+  ): { weights: Value; factor?: Value } {
+    const b = this.#b;
+    const latent = this.#weight(`${name}.latent`, dims, 'latent');
+    const filter = dims.slice(1).map((_, i) => i + 1);
+    const perFilter = [1, dims[0]!, ...dims.slice(2).map(() => 1)];
+    if (kind === 'scaled') {
+      const factor = b.reshape(b.mean(b.abs(latent), filter), perFilter);
+      return { weights: this.#realWeights ? latent : b.sign(latent), factor };
+    }
+    const centred = b.sub(latent, b.mean(latent, filter, 1));
+    const variance = b.mean(b.mul(centred, centred), filter, 1);
+    // A deviation of 1/3 leaves nearly all within [-1, 1], where the straight-through gradient passes.
+    const even = b.div(centred, b.sqrt(b.add(b.mul(variance, b.scalar(9)), b.scalar(1e-12))));
+    return { weights: this.#realWeights ? even : b.sign(even) };
+  }
+
+  binaryConv(x: Feature, name: string, options: ConvOptions, kind: BinaryWeights): Feature {
     const b = this.#b;
     const pad = options.pad ?? 0;
-    const latent = this.#weight(`${name}.latent`, convDims(x, options), 'latent');
+    const { weights, ...factor } = this.#binaryWeights(name, convDims(x, options), kind);
     const value =
       pad === 0 ? x.value : b.op('Pad', [x.value, b.ints(0, 0, pad, pad, 0, 0, pad, pad), b.scalar(-1)]);
     const padded = { value, dims: [x.dims[0]!, x.dims[1]!, x.dims[2]! + 2 * pad, x.dims[3]! + 2 * pad] };
-    const sums = this.#convolve(padded, [b.sign(latent)], { ...options, pad: 0 });
-    return { ...sums, factor: b.reshape(b.mean(b.abs(latent), [1, 2, 3]), [1, options.filters, 1, 1]) };
+    return { ...this.#convolve(padded, [weights], { ...options, pad: 0 }), ...factor };
   }
 
-  binaryDense(x: Feature, name: string, units: number): Feature {
-    const b = this.#b;
-    const latent = this.#weight(`${name}.latent`, [units, x.dims[1]!], 'latent');
-    const value = b.gemm(x.value, b.sign(latent), { transB: 1 });
-    return { value, dims: [x.dims[0]!, units], factor: b.reshape(b.mean(b.abs(latent), [1]), [1, units]) };
+  binaryDense(x: Feature, name: string, units: number, kind: BinaryWeights): Feature {
+    const { weights, ...factor } = this.#binaryWeights(name, [units, x.dims[1]!], kind);
+    return { value: this.#b.gemm(x.value, weights, { transB: 1 }), dims: [x.dims[0]!, units], ...factor };
   }
 
   mark(x: Feature): Feature {

@@ -1,13 +1,14 @@
 import { TierwiseError } from '@tierwise/core';
 import type { BranchDesign } from './design.ts';
+import { modern } from './modern.ts';
 import type { BranchRecipe } from './recipe.ts';
 import { xnor } from './xnor.ts';
 
 export { type BranchBlock, type BranchDesign, freeDesign } from './design.ts';
-export { type BranchRecipe, branchEnds } from './recipe.ts';
+export type { BranchRecipe } from './recipe.ts';
 
 /** Recipes by the name that `--recipe` takes. */
-export const recipes = { xnor } as const satisfies Record<string, BranchRecipe>;
+export const recipes = { xnor, modern } as const satisfies Record<string, BranchRecipe>;
 
 export type RecipeName = keyof typeof recipes;
 

@@ -16,7 +16,7 @@ export const xnor: BranchRecipe = (l, stem, classes, design) => {
   }
   for (const [i, units] of design.dense.entries()) {
     const signs = l.sign(l.batchNorm(x, `branch.dense${i + 1}.norm`));
-    x = l.binaryDense(i === 0 ? l.flatten(signs) : signs, `branch.dense${i + 1}`, units);
+    x = l.binaryDense(i === 0 ? l.flatten(signs) : signs, `branch.dense${i + 1}`, units, 'scaled');
   }
   return l.dense(l.relu(l.batchNorm(x, 'branch.norm')), 'branch.fc', classes);
 };
@@ -24,12 +24,20 @@ export const xnor: BranchRecipe = (l, stem, classes, design) => {
 function blockOf(l: Layers, input: Feature, name: string, block: BranchBlock): Feature {
   const { filters, kernel, stride, pad } = block;
   const signs = l.sign(l.batchNorm(input, `${name}.norm1`));
-  let x = l.binaryConv(signs, `${name}.conv1`, { filters, kernel, stride, pad });
+  let x = l.binaryConv(signs, `${name}.conv1`, { filters, kernel, stride, pad }, 'scaled');
   if (block.convs === 2)
-    x = l.binaryConv(l.sign(l.batchNorm(x, `${name}.norm2`)), `${name}.conv2`, { filters, kernel, pad });
+    x = l.binaryConv(
+      l.sign(l.batchNorm(x, `${name}.norm2`)),
+      `${name}.conv2`,
+      { filters, kernel, pad },
+      'scaled',
+    );
   if (block.shortcut) {
     const asItIs = stride === 1 && input.dims[1] === filters;
-    x = l.add(x, asItIs ? input : l.binaryConv(signs, `${name}.shortcut`, { filters, kernel: 1, stride }));
+    x = l.add(
+      x,
+      asItIs ? input : l.binaryConv(signs, `${name}.shortcut`, { filters, kernel: 1, stride }, 'scaled'),
+    );
   }
   return block.pool ? l.maxPool(x, 2) : x;
 }
