@@ -11,6 +11,7 @@ import { type CutFlags, cutCommand } from './commands/cut.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { type EdgeFlags, edgeCommand, logLevels } from './commands/edge.ts';
 import { evalCommand } from './commands/eval.ts';
+import { type ExploreFlags, exploreCommand } from './commands/explore.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { type PlanFlags, planCommand } from './commands/plan.ts';
 import { type RunFlags, runCommand } from './commands/run.ts';
@@ -39,6 +40,9 @@ function whole(min: number) {
     return value;
   };
 }
+
+/** Whole numbers of at least `min`, with commas between. */
+const wholes = (min: number) => (text: string) => text.split(',').map(whole(min));
 
 /** A number from `min` to `max`. */
 function real(min: number, max: number) {
@@ -279,16 +283,58 @@ program
 
 program
   .command('branch')
-  .description('show what a branch costs at each place of a network')
-  .argument('<target>', 'NAME.tierwise, FILE.onnx or the name of a network')
-  .option('--link <name>', `one of: ${linkNames.join(', ')}; may be repeated`, collect, [])
+  .description('where a branch belongs in a network (--place), or how deep it should be (--explore)')
+  .argument('<target>', 'NAME.tierwise, FILE.onnx or the name of a network; --explore takes a name')
+  .option('--place', 'what a branch costs at each place, from expected times; nothing is trained (default)')
+  .option('--explore', 'train small branches of several depths, and show accuracy against size')
+  .optionsGroup('For --place:')
+  .addOption(
+    new Option('--link <name>', `one of: ${linkNames.join(', ')}; may be repeated`)
+      .argParser(collect)
+      .default([], 'fast-4g and wifi-dads'),
+  )
   .option('--exit-rate <share>', 'of samples at a branch; default: as measured, else 0.75', real(0, 1))
   .option('--device-gflops <x>', 'speed of the device, multiply and add counted apart', real(0.001, 1e6), 2)
   .option('--edge-gflops <x>', 'speed of the edge', real(0.001, 1e6), 20)
   .option('--binary-speedup <x>', 'of the device in binary layers', real(1, 1000), 14)
-  .option('--html <file>', 'write a report with charts')
+  .optionsGroup('For --explore:')
+  .option('--data <name|folder>', dataHelp)
+  .option('-o, --output <folder>', 'checkpoints and results (default: runs/explore-NETWORK-DATA)')
+  .addOption(
+    new Option('--blocks <list>', 'numbers of blocks of binary convolutions')
+      .argParser(wholes(1))
+      .default([1, 2, 3], '1,2,3'),
+  )
+  .addOption(
+    new Option('--dense <list>', 'numbers of binary dense layers')
+      .argParser(wholes(0))
+      .default([0, 1, 2], '0,1,2'),
+  )
+  .option('--recipe <name>', `one of: ${Object.keys(recipes).join(', ')}`, 'xnor')
+  .option('--samples <n>', 'training samples that are used at most', whole(1), 10_000)
+  .option('--holdout <n>', 'of them held back to measure', whole(1), 2000)
+  .option('--epochs <n>', 'of the main network', whole(1), 2)
+  .option('--branch-epochs <n>', 'of each branch', whole(1), 2)
+  .option('--seed <n>', 'of every random choice', whole(0), 1)
+  .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+  .optionsGroup('For both:')
+  .option('--html <file>', 'write a report with charts (default with --explore: report.html in its folder)')
   .option('--json', 'print one JSON object')
-  .action(handle((terminal, target: string, flags: PlaceFlags) => placeCommand(target, flags, terminal)));
+  .action(
+    handle(
+      (
+        terminal,
+        target: string,
+        flags: PlaceFlags & ExploreFlags & { place?: boolean; explore?: boolean },
+      ) => {
+        if (flags.place && flags.explore)
+          throw new TierwiseError('USAGE', '--place and --explore are two commands: give one of them');
+        return flags.explore
+          ? exploreCommand(target, flags, terminal, untilCtrlC())
+          : placeCommand(target, flags, terminal);
+      },
+    ),
+  );
 
 program
   .command('inspect')

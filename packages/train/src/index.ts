@@ -27,6 +27,12 @@ export {
   relabelled,
 } from './data/index.ts';
 export { type CurveCharts, curveBlocks } from './design/curve-blocks.ts';
+export {
+  type Exploration,
+  type ExploredBranch,
+  type ExploreSettings,
+  exploreBranches,
+} from './design/explore.ts';
 export { heldBackSamples } from './design/held-back.ts';
 export { type Interval, wilson } from './design/interval.ts';
 export {

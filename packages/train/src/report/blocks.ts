@@ -40,6 +40,8 @@ export interface Axis {
   readonly label: string;
   /** `log` leaves out what is not positive. */
   readonly scale?: 'linear' | 'log';
+  /** Ticks at whole numbers only. */
+  readonly whole?: boolean;
   readonly text?: (value: number) => string;
 }
 

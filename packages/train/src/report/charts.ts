@@ -120,7 +120,9 @@ function scaleOf(axis: Axis, values: readonly number[], [from, to]: readonly [nu
   const shown = values.filter(shows).map(inner);
   let [lo, hi] = shown.length === 0 ? [0, 1] : [Math.min(...shown), Math.max(...shown)];
   if (hi - lo < 1e-9 * Math.max(1, Math.abs(hi))) [lo, hi] = [lo - 0.5, hi + 0.5];
-  const step = log ? Math.max(1, Math.ceil((hi - lo) / 6)) : roundStep((hi - lo) / 5);
+  const step = log
+    ? Math.max(1, Math.ceil((hi - lo) / 6))
+    : Math.max(axis.whole ? 1 : 0, roundStep((hi - lo) / 5));
   lo = Math.floor(lo / step + 1e-9) * step;
   hi = Math.ceil(hi / step - 1e-9) * step;
   const count = Math.round((hi - lo) / step);
