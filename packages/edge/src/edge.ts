@@ -19,8 +19,8 @@ import { closeStreams, serveStream } from './stream.ts';
 
 export interface EdgeOptions {
   /**
-   * Folder that holds `NAME.tierwise` folders. It is looked at every two seconds; what changes is loaded and takes
-   * the place of what was there, without a failed request.
+   * Folder that holds `NAME.tierwise` folders. It is looked at every second; what has changed and then rested for
+   * a second is loaded and takes the place of what was there, without a failed request.
    */
   readonly models: string;
   /** Address to listen on; default 127.0.0.1, so that nobody else reaches it unless told otherwise. */
@@ -77,7 +77,7 @@ export interface Edge {
 }
 
 /** How often the models folder is looked at. */
-const reloadIntervalMs = 2000;
+const lookIntervalMs = 1000;
 const dayMs = 86_400_000;
 
 /**
@@ -106,7 +106,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
 
   let lastFailure = '';
   const follow = async (): Promise<void> => {
-    const failure = await library.reload().then(
+    const failure = await library.look().then(
       () => '',
       (error: unknown) => toTierwiseError(error).message,
     );
@@ -156,7 +156,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     );
     if (options.site !== undefined) await serveSite(app, options.site);
     await listen(app, host, port);
-    watch = setInterval(follow, reloadIntervalMs).unref();
+    watch = setInterval(follow, lookIntervalMs).unref();
 
     const { port: taken } = app.server.address() as AddressInfo;
     let closing: Promise<void> | undefined;

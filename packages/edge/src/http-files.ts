@@ -3,8 +3,9 @@ import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
 import { TierwiseError } from '@tierwise/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Library, Version } from './library.ts';
+import type { Library } from './library.ts';
 import { servedManifest } from './models.ts';
+import type { Version } from './version.ts';
 
 interface Content {
   readonly bytes: Uint8Array;

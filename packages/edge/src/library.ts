@@ -1,33 +1,12 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TierwiseError, toTierwiseError } from '@tierwise/core';
-import type { Artifact, Engine, Manifest } from '@tierwise/plan';
-import { createRuntime, type Runtime } from '@tierwise/runtime';
+import type { Artifact, Engine } from '@tierwise/plan';
 import type { FastifyBaseLogger } from 'fastify';
 import { type Bundle, listBundles, type RefusedBundle, readBundles } from './bundles.ts';
-import { forget, keep, listKept, markCurrent, readKept } from './kept.ts';
-import { edgePlaceId, modelsOf, type ServedModel } from './models.ts';
-
-/** One version of a bundle that this edge answers for, now current or kept for pages that still have it. */
-export interface Version {
-  readonly key: string;
-  readonly manifest: Manifest;
-  readonly models: readonly ServedModel[];
-  /** The bytes of an artifact of the manifest. @throws TierwiseError ARTIFACT_UNKNOWN when its copy is gone */
-  read(artifact: Artifact): Promise<Uint8Array>;
-}
-
-interface Held extends Version {
-  /** Where its address is, while it is current. */
-  folder: string;
-  readonly runtime: Runtime;
-  /** In memory while it is current, or when there is no copy on disk. */
-  bytes: Bundle['artifacts'] | undefined;
-  /** Its copy on disk. */
-  readonly path: string | undefined;
-  /** When it stopped being current, ms since 1970. */
-  retiredAt: number;
-}
+import { forget, keep, listKept, markCurrent } from './kept.ts';
+import type { ServedModel } from './models.ts';
+import { type Held, hold, type Version } from './version.ts';
 
 /** Which version of a model: that of a Plan, by its id, or one by its number; the current one when neither is given. */
 export interface WantedVersion {
@@ -55,7 +34,9 @@ export class Library {
   #current: readonly Held[] = [];
   #old: readonly Held[] = [];
   #refused: readonly RefusedBundle[] = [];
+  /** Of the folder as it was last loaded, and as it was last looked at. */
   #signature = '';
+  #seen = '';
   #notedAt = 0;
   /** The tail of the reloads: one at a time. */
   #work: Promise<void> = Promise.resolve();
@@ -139,7 +120,21 @@ export class Library {
    * @throws TierwiseError FILE_UNREADABLE when the folder cannot be listed; everything stays as it is then
    */
   reload(): Promise<void> {
-    const turn = this.#work.then(() => this.#reload());
+    return this.#inTurn(async () => this.#reload(await signatureOf(this.#options.models)));
+  }
+
+  /** The same, but what has changed since the last look is left alone: somebody may be copying files. */
+  look(): Promise<void> {
+    return this.#inTurn(async () => {
+      const signature = await signatureOf(this.#options.models);
+      const settled = signature === this.#seen;
+      this.#seen = signature;
+      await this.#reload(settled ? signature : this.#signature);
+    });
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#work.then(work);
     this.#work = turn.catch(() => undefined);
     return turn;
   }
@@ -151,15 +146,14 @@ export class Library {
     await Promise.all([...this.#current, ...this.#old].map(({ runtime }) => runtime.dispose()));
   }
 
-  async #reload(): Promise<void> {
+  async #reload(signature: string): Promise<void> {
     const { models, keepMs } = this.#options;
     if (this.#signature === '' && keepMs > 0) {
       const kept = await listKept(models);
       this.#old = kept.map((found) =>
-        this.#hold({ ...found, folder: '', bytes: undefined, retiredAt: found.lastCurrent }),
+        hold(this.#options.engine, { ...found, folder: '', bytes: undefined, retiredAt: found.lastCurrent }),
       );
     }
-    const signature = await signatureOf(models);
     if (signature !== this.#signature) {
       await this.#follow();
       this.#signature = signature;
@@ -214,7 +208,7 @@ export class Library {
     const known = [...this.#current, ...this.#old].find(({ key }) => key === bundle.key);
     const held =
       known ??
-      this.#hold({
+      hold(this.#options.engine, {
         key: bundle.key,
         manifest: bundle.manifest,
         folder: bundle.folder,
@@ -246,33 +240,6 @@ export class Library {
       log.warn(`${bundle.folder}.tierwise will be kept in memory only, until the edge ends: ${message}`);
       return undefined;
     }
-  }
-
-  #hold(parts: Pick<Held, 'key' | 'manifest' | 'folder' | 'path' | 'bytes' | 'retiredAt'>): Held {
-    const { manifest } = parts;
-    const read = async (artifact: Artifact): Promise<Uint8Array> => {
-      const inMemory = held.bytes?.find((file) => file.artifact.digest === artifact.digest);
-      if (inMemory !== undefined) return inMemory.bytes;
-      try {
-        return await readKept(held.path ?? '', artifact.file);
-      } catch (cause) {
-        throw new TierwiseError(
-          'ARTIFACT_UNKNOWN',
-          `the kept copy of ${artifact.file} of ${manifest.name} is gone`,
-          {},
-          { cause },
-        );
-      }
-    };
-    const runtime = createRuntime({
-      place: edgePlaceId,
-      engines: [this.#options.engine],
-      // Only the network runs here.
-      artifact: () => read(manifest.main.artifact),
-      now: () => performance.now(),
-    });
-    const held: Held = { ...parts, runtime, read, models: modelsOf(manifest, runtime) };
-    return held;
   }
 
   /** Notes on disk until when versions were current. */
