@@ -196,7 +196,7 @@ function settingsFor(
     batch,
     recipe,
     design: designFor(backbone, { depth: flags.branchDepth, width: flags.branchWidth }),
-    phases: branchPhases({
+    phases: branchPhases(recipe, {
       branchEpochs: flags.epochs,
       branchRate: flags.rate,
       stepsPerEpoch: Math.floor(learnt / batch),

@@ -80,10 +80,14 @@ function findRunningStem(
       compileBranch(model, { input: input.tensor, outputs: [stem] });
     } catch (error) {
       if (!isTierwiseError(error, 'MODEL_UNSUPPORTED')) throw error;
-      const why = `up to "${stem}" the network cannot run in the device's engine: ${error.message}`;
+      // The list of everything that the engine has would bury the node.
+      const why = error.message.replace(
+        /is not an operation of .*/,
+        "is no operation of the device's engine",
+      );
       if (at !== undefined)
-        throw new TierwiseError('MODEL_UNSUPPORTED', why, error.details, { cause: error });
-      notes.push(why);
+        throw new TierwiseError('MODEL_UNSUPPORTED', `--at ${at}: ${why}`, error.details, { cause: error });
+      notes.push(`the branch cannot leave after "${stem}": ${why}`);
       continue;
     }
     return { stem, notes: [...notes, `the branch leaves after "${stem}"`] };

@@ -50,6 +50,8 @@ export async function tryNormalizations(
   data: Dataset,
   options: {
     readonly given?: Normalization | undefined;
+    /** How many are looked at; by default as many as take seconds, at most 1000. */
+    readonly samples?: number;
     readonly threads: number;
     readonly signal?: AbortSignal;
   },
@@ -59,7 +61,8 @@ export async function tryNormalizations(
     ? [{ name: 'as given', values: options.given }]
     : usual.filter((candidate) => (candidate.channels ?? channels) === channels);
   const { flops } = summarize(backbone.model).totals;
-  const samples = Math.min(data.samples, Math.max(50, Math.min(1000, Math.floor(flopsPerTrial / flops))));
+  const affordable = Math.max(50, Math.min(1000, Math.floor(flopsPerTrial / flops)));
+  const samples = Math.min(data.samples, options.samples ?? affordable);
   const trials: (NormalizationTrial & Predictions)[] = [];
   for (const { name, values } of candidates) {
     const predictions = await predict(backbone, data, samples, values, options);
@@ -131,13 +134,15 @@ async function predict(
   return { predicted, labels, loss, spread };
 }
 
-/** Classes most of whose pictures get one same wrong answer: data and network number them differently. */
+/** Classes most of whose pictures get one wrong answer, another one for each: data and network number them differently. */
 function renumbered({ predicted, labels }: Predictions, { classes }: Dataset): string[] {
-  return classes.flatMap((name, label) => {
+  const found = classes.flatMap((name, label) => {
     const answers = [...predicted].filter((_, i) => labels[i] === label);
     const counts = new Map<number, number>();
     for (const answer of answers) counts.set(answer, (counts.get(answer) ?? 0) + 1);
     const [top = label, count = 0] = [...counts].sort((a, b) => b[1] - a[1])[0] ?? [];
-    return top !== label && count > 2 && count > answers.length / 2 ? [`"${name}" as output ${top}`] : [];
+    return top !== label && count > 2 && count > answers.length / 2 ? [{ name, top }] : [];
   });
+  const distinct = new Set(found.map(({ top }) => top)).size;
+  return distinct < found.length ? [] : found.map(({ name, top }) => `"${name}" as output ${top}`);
 }
