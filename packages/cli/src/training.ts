@@ -8,8 +8,11 @@ import {
   type EpochRecord,
   type MakeOptions,
   makeComposite,
+  runRecordFiles,
   type TrainingProgress,
+  type TrainingSettings,
   writeBundle,
+  writeRunRecord,
 } from '@tierwise/train';
 import { evaluationText } from './commands/eval.ts';
 import { percent, secondsText, type Terminal } from './terminal.ts';
@@ -60,6 +63,8 @@ export function trainingRun(folder: string, flags: TrainingFlags, terminal: Term
     checkpointSteps: flags.checkpointSteps,
     resume: flags.resume,
     signal,
+    onEpoch: (history: readonly EpochRecord[], settings: TrainingSettings) =>
+      writeRunRecord(folder, settings, history),
     onProgress(p: TrainingProgress) {
       if (last && (p.epoch !== last.epoch || p.phase !== last.phase)) terminal.note(progressText(last));
       last = p;
@@ -101,6 +106,7 @@ export async function finishTraining(
   await writeBundle(folder, made);
   terminal.result(
     { bundle: folder, ...made.evaluation, history, warnings: data.warnings },
-    () => `${evaluationText(made.evaluation)}\nWritten to ${folder}`,
+    () =>
+      `${evaluationText(made.evaluation)}\nWritten to ${folder}; how the training went: ${runRecordFiles(folder).page}`,
   );
 }

@@ -93,6 +93,7 @@ export {
 export type { Axis, BarChart, Block, LineChart, Series, TableBlock } from './report/blocks.ts';
 export { reportPage } from './report/page.ts';
 export { numberText } from './report/text.ts';
+export { runRecordFiles, writeRunRecord } from './run-record.ts';
 export {
   type Augmentation,
   augmentationFor,

@@ -37,6 +37,8 @@ export interface TrainOptions {
   readonly resume: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: TrainingProgress) => void;
+  /** Told all epochs so far after each, when the checkpoint holds it; waited for. */
+  readonly onEpoch?: (history: readonly EpochRecord[], settings: TrainingSettings) => Promise<void>;
 }
 
 export interface Trained {
@@ -54,8 +56,8 @@ const scalarTensor = (value: number) => tensor('float32', [], Float32Array.of(va
  * give the same weights, whether or not the training was interrupted: every random draw is named by seed, epoch and
  * step, and the checkpoint holds all else.
  *
- * @throws TierwiseError TRAINING_DIVERGED when a loss is not finite; CHECKPOINT_INVALID; USAGE; CANCELLED after
- *   `signal`, with the state saved
+ * @throws TierwiseError TRAINING_DIVERGED when a loss is not finite; CHECKPOINT_INVALID; DATA_CORRUPT when there is one
+ *   class only; FILE_UNREADABLE when the checkpoint cannot be written; USAGE; CANCELLED after `signal`, with the state saved
  */
 export function train(options: TrainOptions): Promise<Trained> {
   const { settings, data, threads } = options;
@@ -76,6 +78,13 @@ async function runPhases(options: TrainOptions, open: PhaseOpener): Promise<Trai
   const { settings, data, checkpoint: path } = options;
   const learnt = holdBack(data.samples, settings.holdout, settings.seed).train;
   const stepsPerEpoch = Math.floor(learnt.length / settings.batch);
+  const classes = new Set(learnt.map((sample) => data.labels[sample]!));
+  if (classes.size < 2)
+    throw new TierwiseError(
+      'DATA_CORRUPT',
+      `${data.name}: all ${learnt.length} samples to learn from are of one class, ${[...classes].map((c) => data.classes[c])}`,
+      { data: data.name },
+    );
   if (stepsPerEpoch < 1)
     throw new TierwiseError(
       'USAGE',
@@ -257,7 +266,9 @@ async function runPhase(run: PhaseRun): Promise<void> {
       epochStartedAt = performance.now();
     }
     const aborted = options.signal?.aborted === true;
-    if (aborted || seen === stepsPerEpoch || done % options.checkpointSteps === 0) await save();
+    const isEnd = seen === stepsPerEpoch;
+    if (aborted || isEnd || done % options.checkpointSteps === 0) await save();
+    if (isEnd) await options.onEpoch?.(history, settings);
     if (aborted)
       throw new TierwiseError(
         'CANCELLED',

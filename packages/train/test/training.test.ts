@@ -1,12 +1,15 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readSafetensors } from '@tierwise/core';
 import { GraphBuilder } from '@tierwise/graph';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { EpochRecord } from '../src/checkpoint.ts';
 import { findNetwork } from '../src/networks/index.ts';
 import { backboneOf } from '../src/phases.ts';
 import { freeDesign } from '../src/recipes/index.ts';
+import { runRecordFiles, writeRunRecord } from '../src/run-record.ts';
 import { mirrorOf, type PhaseKind, type PhaseSettings, type TrainingSettings } from '../src/settings.ts';
 import { type TrainOptions, train, trainBranch } from '../src/trainer.ts';
 import { tinyData } from './tiny-data.ts';
@@ -204,6 +207,54 @@ test('a checkpoint of other settings, or a damaged one, is refused with the reas
   await expect(train(options({ resume: true }))).rejects.toMatchObject({ code: 'SAFETENSORS_CORRUPT' });
   await writeFile(checkpoint, 'not a checkpoint');
   await expect(train(options({ resume: true }))).rejects.toMatchObject({ code: 'SAFETENSORS_CORRUPT' });
+});
+
+test('data of one class is refused with its name', async () => {
+  const labels = data.labels.map(() => 3);
+  await expect(train(options({ data: { ...data, labels } }))).rejects.toMatchObject({
+    code: 'DATA_CORRUPT',
+    message: expect.stringMatching(/tiny.*one class, 3/),
+  });
+});
+
+test('a checkpoint that finds no room ends the training with its path; the one before it stays whole', async () => {
+  const checkpoint = join(folder, 'c.safetensors');
+  const first = { ...settings, phases: [phase('main', 1)] };
+  await train(options({ settings: first }));
+  const before = await readFile(checkpoint);
+  // No file of this process may grow beyond 512 bytes: what a full disk does, without filling one.
+  const script = `
+    import { saveCheckpoint } from ${JSON.stringify(new URL('../dist/checkpoint.js', import.meta.url).href)};
+    const values = { dtype: 'float32', dims: [4096], data: new Float32Array(4096) };
+    await saveCheckpoint(${JSON.stringify(checkpoint)}, {
+      settings: { phases: [{}] }, phase: 0, step: 1, history: [], running: [], tensors: new Map([['w', values]]),
+    }).catch(({ code, message }) => console.log(code, message));
+  `;
+  const run = spawnSync(
+    'bash',
+    ['-c', 'ulimit -f 1; exec "$0" --input-type=module -e "$1"', process.execPath, script],
+    {
+      encoding: 'utf8',
+    },
+  );
+  expect(run.stdout).toMatch(/^FILE_UNREADABLE .*c\.safetensors cannot be written: EFBIG/);
+  expect((await readFile(checkpoint)).equals(before)).toBe(true);
+  expect(await readdir(folder)).toEqual(['c.safetensors']);
+});
+
+test('the run record has every epoch, as JSON and as a page without scripts', async () => {
+  const bundle = join(folder, 'tiny.tierwise');
+  const onEpoch = (history: readonly EpochRecord[]) => writeRunRecord(bundle, mainFirst, history);
+  const { history } = await train(options({ settings: mainFirst, onEpoch }));
+  const { json, page } = runRecordFiles(bundle);
+  expect(JSON.parse((await readFile(json)).toString())).toEqual({
+    format: 'tierwise-run/1',
+    settings: mainFirst,
+    history,
+  });
+  const html = (await readFile(page)).toString();
+  expect(html.match(/<svg/g)?.length).toBe(3);
+  expect(html).not.toMatch(/<script|NaN|undefined/);
 });
 
 test('a loss that is not a number ends the training with the step', async () => {

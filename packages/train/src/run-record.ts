@@ -1,0 +1,104 @@
+import type { EpochRecord } from './checkpoint.ts';
+import { writeFileWhole } from './files.ts';
+import type { Block } from './report/blocks.ts';
+import { reportPage } from './report/page.ts';
+import type { TrainingSettings } from './settings.ts';
+import type { HeadName } from './step.ts';
+
+/** Where the record of the run that makes the bundle `folder` (NAME.tierwise) lies: beside it. */
+export function runRecordFiles(folder: string): { readonly json: string; readonly page: string } {
+  const base = folder.replace(/\.tierwise$/, '');
+  return { json: `${base}.run.json`, page: `${base}.run.html` };
+}
+
+/**
+ * Writes what a training was and how it went, as JSON and as a page with its curves as SVG, which needs no script. Each
+ * replaces what lay there.
+ * @throws TierwiseError FILE_UNREADABLE naming the file
+ */
+export async function writeRunRecord(
+  folder: string,
+  settings: TrainingSettings,
+  history: readonly EpochRecord[],
+): Promise<void> {
+  const { json, page } = runRecordFiles(folder);
+  const text = (value: string) => new TextEncoder().encode(value);
+  const record = { format: 'tierwise-run/1', settings, history };
+  await writeFileWhole(json, text(`${JSON.stringify(record, null, 2)}\n`));
+  await writeFileWhole(page, text(runPage(settings, history)));
+}
+
+const heads = ['main', 'branch'] as const satisfies readonly HeadName[];
+
+function runPage(settings: TrainingSettings, history: readonly EpochRecord[]): string {
+  const curve = (of: (record: EpochRecord) => number | undefined) =>
+    history.flatMap((record, i) => {
+      const y = of(record);
+      return y === undefined ? [] : [{ x: i + 1, y }];
+    });
+  const byHead = (what: 'losses' | 'accuracies', times = 1) =>
+    heads.flatMap((name) => {
+      const points = curve((record) => record[what][name]).map(({ x, y }) => ({ x, y: y * times }));
+      return points.length === 0 ? [] : [{ name, points }];
+    });
+  const marks = history.flatMap(({ phase }, i) =>
+    i > 0 && history[i - 1]!.phase !== phase ? [{ x: i + 1, label: phase }] : [],
+  );
+  const x = { label: 'epoch', whole: true };
+  const blocks: Block[] = [
+    {
+      kind: 'lines',
+      title: 'Loss',
+      x,
+      y: { label: 'mean loss', scale: 'log' },
+      series: byHead('losses'),
+      marks,
+    },
+    {
+      kind: 'lines',
+      title: 'Accuracy on training samples',
+      x,
+      y: { label: '%' },
+      series: byHead('accuracies', 100),
+      marks,
+    },
+    {
+      kind: 'lines',
+      title: 'Learning rate',
+      x,
+      y: { label: 'at the end of the epoch' },
+      series: [{ name: 'rate', points: curve(({ rate }) => rate) }],
+      marks,
+    },
+    {
+      kind: 'table',
+      title: 'Epochs',
+      head: [
+        'epoch',
+        'phase',
+        ...heads.flatMap((head) => [`${head} loss`, `${head} accuracy, %`]),
+        'seconds',
+      ],
+      rows: history.map(({ phase, epoch, losses, accuracies, seconds }) => [
+        `${epoch}`,
+        phase,
+        ...heads.flatMap((head): (string | number)[] => {
+          const [loss, accuracy] = [losses[head], accuracies[head]];
+          return loss === undefined || accuracy === undefined ? ['', ''] : [loss, 100 * accuracy];
+        }),
+        seconds,
+      ]),
+    },
+    { kind: 'facts', title: 'Settings', facts: factsOf(settings) },
+  ];
+  return reportPage(`${settings.network} on ${settings.data}`, blocks);
+}
+
+function factsOf(settings: TrainingSettings): Record<string, string | number> {
+  return Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [
+      name,
+      typeof value === 'number' ? value : typeof value === 'string' ? value : JSON.stringify(value),
+    ]),
+  );
+}
