@@ -12,6 +12,7 @@ import {
   judge,
   loadDataset,
   openBundled,
+  trainingFacts,
 } from '@tierwise/train';
 
 /** The folder of the repository, from `src` and from `dist`. */
@@ -69,35 +70,6 @@ export async function measureBundle(
     onProgress: (p) => onProgress(`${basename(folder)}: ${p.done} of ${p.samples} samples`),
   });
   return { folder, manifest, mainAccuracy, samples, data };
-}
-
-/** How a bundle was trained, as its provenance says. */
-export interface TrainingFacts {
-  /** "main 60, branch 60". */
-  readonly phases: string;
-  readonly epochs: number;
-  /** Learnt from; those held back do not count. */
-  readonly samples: number;
-}
-
-/** Undefined where the provenance does not say. */
-export function trainingFacts(settings: unknown): TrainingFacts | undefined {
-  if (typeof settings !== 'object' || settings === null) return undefined;
-  const { samples, holdout, phases, epochs } = settings as Record<string, unknown>;
-  if (typeof samples !== 'number' || typeof holdout !== 'number') return undefined;
-  // Bundles from before there were phases were trained jointly.
-  const steps = Array.isArray(phases) ? phases : [{ kind: 'joint', epochs }];
-  const known = steps.flatMap((step: { kind?: unknown; epochs?: unknown }) =>
-    typeof step?.kind === 'string' && typeof step.epochs === 'number'
-      ? [{ kind: step.kind, epochs: step.epochs }]
-      : [],
-  );
-  if (known.length < steps.length) return undefined;
-  return {
-    phases: known.map((step) => `${step.kind} ${step.epochs}`).join(', '),
-    epochs: known.reduce((sum, step) => sum + step.epochs, 0),
-    samples: samples - holdout,
-  };
 }
 
 /** How far a training has come that has left a checkpoint and no bundle; undefined where there is none. */

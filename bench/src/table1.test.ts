@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { tensor, writeSafetensors } from '@tierwise/core';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { htmlReport } from './report.ts';
-import { repository, trainingFacts } from './runs.ts';
+import { repository } from './runs.ts';
 import { benchTable1 } from './table1.ts';
 import { table1Rows } from './table1-rows.ts';
 
@@ -59,29 +59,6 @@ test('a row that is not trained stays, with the paper and the command; one under
   await checkpoint('{');
   const [again] = (await benchTable1(options('resnet18-cifar-10'), root)).rows;
   expect(again!.facts!['state']).toBe('unfinished: its checkpoint cannot be read');
-});
-
-test.each([
-  [
-    { samples: 60_000, holdout: 5000, epochs: 12 },
-    { phases: 'joint 12', epochs: 12, samples: 55_000 },
-  ],
-  [
-    {
-      samples: 20_000,
-      holdout: 1000,
-      phases: [
-        { kind: 'main', epochs: 3 },
-        { kind: 'branch', epochs: 4 },
-      ],
-    },
-    { phases: 'main 3, branch 4', epochs: 7, samples: 19_000 },
-  ],
-  [{ samples: 60_000, holdout: 5000 }, undefined],
-  [{ samples: 1, holdout: 0, phases: [null] }, undefined],
-  ['joint', undefined],
-])('%j was trained as %j', (settings, facts) => {
-  expect(trainingFacts(settings)).toEqual(facts);
 });
 
 test.skipIf(!process.env['TIERWISE_DATA'])(

@@ -6,21 +6,15 @@ import {
   evaluationOf,
   exitCurve,
   type Interval,
+  type TrainingFacts,
   thresholdOf,
+  trainingFacts,
   wilson,
 } from '@tierwise/train';
 import { chooseCases } from './cases.ts';
 import type { BenchOptions } from './options.ts';
 import type { BenchResult, BenchRow } from './result.ts';
-import {
-  findBundles,
-  type MeasuredBundle,
-  measureBundle,
-  repository,
-  type TrainingFacts,
-  trainingFacts,
-  unfinished,
-} from './runs.ts';
+import { findBundles, type MeasuredBundle, measureBundle, repository, unfinished } from './runs.ts';
 import { mean, significant } from './statistics.ts';
 import { type Table1Row, table1Rows } from './table1-rows.ts';
 

@@ -4,7 +4,8 @@ import type { ErrorCode } from './errors.ts';
 export const remedies: Readonly<Record<ErrorCode, string>> = {
   MODEL_CORRUPT: 'Fetch or export the file again; compare its digest with the manifest.',
   MODEL_UNSUPPORTED: 'Export the network without this operator or attribute, or cut before it.',
-  MANIFEST_INVALID: 'Compare manifest.json with the schema that the message names.',
+  MANIFEST_INVALID:
+    'Compare it with docs/manifest.schema.json; a bundle of another format needs another version of Tierwise, or has to be made again.',
   PROGRAM_CORRUPT: 'Compile the branch again with `tierwise train` or fetch the bundle again.',
   SAFETENSORS_CORRUPT: 'The file is truncated or damaged: fetch it again.',
   DIGEST_MISMATCH:

@@ -1,6 +1,7 @@
 import { isTierwiseError } from '@tierwise/core';
 import { expect, test } from 'vitest';
 import { context, profile, requirement, sampleManifest } from '../test/sample.ts';
+import { ManifestSchema } from './contracts.ts';
 import { parseManifest, parsePlan } from './parse.ts';
 import { strategies } from './plans.ts';
 
@@ -26,7 +27,8 @@ const artifact = { file: 'x.onnx', digest: 'a'.repeat(64), bytes: 1, engine: 'on
 test.each([
   ['nothing', null, 'null is not an object'],
   ['text', 'tierwise/1', '"tierwise/1" is not an object'],
-  ['another format', sampleManifest({ format: 'tierwise/2' }), 'format: '],
+  ['a newer version', sampleManifest({ format: 'tierwise/2' }), 'format: "tierwise/2" is not "tierwise/1"'],
+  ['an older version', sampleManifest({ format: 'tierwise/0' }), 'format: "tierwise/0" is not "tierwise/1"'],
   ['a name with a slash', sampleManifest({ name: 'a/b' }), 'name: "a/b" is not a plain name'],
   ['a name too long for its Plans', sampleManifest({ name: 'a'.repeat(101) }), 'name: '],
   ['one label', sampleManifest({ labels: ['only'] }), 'labels: '],
@@ -99,6 +101,19 @@ test.each([
   const said = refusal(() => parseManifest(json, 'here/manifest.json'));
   expect(said).toMatch(/^MANIFEST_INVALID here\/manifest\.json: /);
   expect(said.toLowerCase()).toContain(message.toLowerCase());
+});
+
+test('docs/manifest.schema.json is what manifests are checked by (write it anew with vitest -u)', async () => {
+  const published = {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'manifest.json of a Tierwise bundle',
+    description:
+      'Made from packages/plan/src/contracts.ts, which says what each member means. A manifest also has to agree with itself: shapes, labels and names of tensors.',
+    ...ManifestSchema,
+  };
+  await expect(`${JSON.stringify(published, null, 2)}\n`).toMatchFileSnapshot(
+    '../../../docs/manifest.schema.json',
+  );
 });
 
 const plan = () =>

@@ -51,6 +51,7 @@ export {
 } from './design/placement.ts';
 export { type BranchPlace, branchPlaces } from './design/places.ts';
 export { rewriteManifest } from './design/rewrite.ts';
+export { type TrainingFacts, trainingFacts } from './design/training-facts.ts';
 export {
   type Evaluation,
   evaluate,

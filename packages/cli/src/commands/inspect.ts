@@ -4,7 +4,9 @@ import { type ModelSummary, TierwiseError, toTierwiseError } from '@tierwise/cor
 import { readBundle } from '@tierwise/edge';
 import { findStem, readOnnx, summarize } from '@tierwise/graph';
 import type { Artifact } from '@tierwise/plan';
-import { bytesText, percent, type Terminal, table } from '../terminal.ts';
+import { trainingFacts, wilson } from '@tierwise/train';
+import { shareText } from './eval.ts';
+import { bytesText, type Terminal, table } from '../terminal.ts';
 
 export interface InspectFlags {
   /** `name=size` for dimensions that the file leaves open. */
@@ -100,7 +102,8 @@ async function inspectBundle(path: string, terminal: Terminal): Promise<void> {
     readProgram(bytesOf(manifest.branch.artifact), manifest.branch.artifact.file),
   );
   const main = summarize(readOnnx(bytesOf(manifest.main.artifact), manifest.main.artifact.file));
-  const { measured, exit, codec, branch } = manifest;
+  const { measured, exit, codec, branch, provenance } = manifest;
+  const trained = trainingFacts(provenance?.['settings']);
   terminal.result({ bundle: path, manifest, program, main: main.totals }, () =>
     [
       `${manifest.name}: ${manifest.labels.length} classes, input ${manifest.input.dims.join('x')}, cut at "${manifest.stem.tensor}" ${manifest.stem.dims.join('x')}`,
@@ -109,7 +112,20 @@ async function inspectBundle(path: string, terminal: Terminal): Promise<void> {
       `FLOPs: stem ${manifest.flops.stem.toLocaleString('en')}, branch ${manifest.flops.branch.toLocaleString('en')}, rest ${manifest.flops.rest.toLocaleString('en')}`,
       measured === undefined
         ? 'not measured'
-        : `measured on ${measured.samples.toLocaleString('en')} test samples of ${measured.data}: main ${percent(measured.mainAccuracy)}, branch ${percent(measured.branchAccuracy)}, composite ${percent(measured.compositeAccuracy)}, ${percent(measured.exitRate)} exit`,
+        : `measured on ${measured.samples.toLocaleString('en')} test samples of ${measured.data}, in brackets the 95 % interval: ${(
+            [
+              ['main', measured.mainAccuracy],
+              ['branch', measured.branchAccuracy],
+              ['composite', measured.compositeAccuracy],
+              ['exits', measured.exitRate],
+            ] as const
+          )
+            .map(([name, share]) => `${name} ${shareText(share, wilson(share, measured.samples))}`)
+            .join(', ')}`,
+      trained === undefined
+        ? 'its provenance does not say how it was trained'
+        : `trained on ${trained.samples.toLocaleString('en')} samples, epochs: ${trained.phases}`,
+      `manifest of format ${manifest.format}, described by docs/manifest.schema.json`,
       '',
       programText(manifest.branch.artifact.file, { ...program, bytes: branch.artifact.bytes }),
     ].join('\n'),
