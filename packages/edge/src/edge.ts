@@ -102,7 +102,12 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     running: engine.running,
     connections: app.websocketServer.clients.size,
   }));
-  const service = new InferenceService({ library, metrics, audit, maxBatch: Math.min(maxBatch, queueLimit) });
+  const service = new InferenceService({
+    library,
+    metrics,
+    audit,
+    maxBatch: Math.max(1, Math.min(maxBatch, queueLimit)),
+  });
 
   let lastFailure = '';
   const follow = async (): Promise<void> => {
@@ -226,12 +231,18 @@ async function serveSite(app: FastifyInstance, root: string): Promise<void> {
   });
 }
 
+const listenFaults = new Map([
+  ['EADDRINUSE', 'another program listens there'],
+  ['EADDRNOTAVAIL', 'this machine has no such address'],
+  ['EACCES', 'the system does not permit it'],
+]);
+
 async function listen(app: FastifyInstance, host: string, port: number): Promise<void> {
   try {
     await app.listen({ host, port });
   } catch (cause) {
     const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
-    const meaning = reason === 'EADDRINUSE' ? 'another program listens there' : reason;
+    const meaning = listenFaults.get(reason) ?? reason;
     throw new TierwiseError(
       'USAGE',
       `cannot listen on ${host}:${port}: ${meaning}`,

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { TierwiseError } from '@tierwise/core';
+import { type Infer, schema as s, TierwiseError } from '@tierwise/core';
 import { decodeBody, encodeBody, type InferRequest, type InferResponse, wantsBinary } from '@tierwise/wire';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import * as v from 'valibot';
 import { inflated } from './content-encoding.ts';
 import { describeModel, modelConfig, modelStatistics } from './descriptions.ts';
 import type { Library } from './library.ts';
@@ -12,12 +11,11 @@ import type { InferenceService } from './service.ts';
 /** Where JSON ends and tensors begin, of Triton's binary tensor data extension. */
 const jsonLengthHeader = 'inference-header-content-length';
 
-const { version: packageVersion } = v.parse(
-  v.object({ version: v.string() }),
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')),
-);
+const { version: packageVersion } = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+) as { version: string };
 
-const IndexRequestSchema = v.object({ ready: v.optional(v.boolean(), false) });
+const IndexRequestSchema = s.object({ ready: s.optional(s.boolean(), false) });
 
 interface ModelParams {
   readonly model: string;
@@ -145,11 +143,16 @@ function sendResponse(reply: FastifyReply, response: InferResponse, request: Inf
   return reply.send(Buffer.from(bytes.buffer));
 }
 
-function parseIndexRequest(body: unknown): v.InferOutput<typeof IndexRequestSchema> {
+function parseIndexRequest(body: unknown): Infer<typeof IndexRequestSchema> {
   if (!(body instanceof Uint8Array) || body.length === 0) return { ready: false };
+  const refuse = (): never => {
+    throw new TierwiseError('REQUEST_INVALID', 'the body is not {"ready": true | false}');
+  };
+  let json: unknown;
   try {
-    return v.parse(IndexRequestSchema, JSON.parse(new TextDecoder().decode(body)));
-  } catch (cause) {
-    throw new TierwiseError('REQUEST_INVALID', 'the body is not {"ready": true | false}', {}, { cause });
+    json = JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    refuse();
   }
+  return s.read(IndexRequestSchema, json, refuse);
 }

@@ -191,6 +191,10 @@ export class Library {
       const instead = before === undefined ? '' : ' (the version before it still is)';
       log.warn({ folder, code: error.code }, `${folder}.tierwise is not served${instead}: ${error.message}`);
     }
+    for (const { manifest } of current.filter((held) => !this.#current.includes(held))) {
+      const version = manifest.main.artifact.digest.slice(0, 8);
+      log.info({ model: manifest.name, version }, 'is the current version from now on');
+    }
     const retired = this.#current.filter((held) => !current.includes(held));
     for (const held of retired) {
       held.retiredAt = Date.now();

@@ -1,30 +1,25 @@
-import { TierwiseError } from '@tierwise/core';
+import { type Infer, schema as s, TierwiseError } from '@tierwise/core';
 import type { InferRequest } from '@tierwise/wire';
-import * as v from 'valibot';
 
-const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
-const positive = v.pipe(v.number(), v.gtValue(0));
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const positive = s.number({ exclusiveMinimum: 0 });
 
 /** What this edge reads among the parameters of a request; docs/wire.md says what each means. All may be absent. */
-const ParametersSchema = v.object({
-  plan: v.optional(v.string()),
-  section: v.optional(v.string()),
-  key: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(128))),
-  deadlineMs: v.optional(positive),
-  predictedMs: v.optional(positive),
-  deviceExits: v.optional(v.pipe(count, v.maxValue(1e6)), 0),
-  entropy: v.optional(share),
-  branchClass: v.optional(count),
-  auditShare: v.optional(v.pipe(share, v.gtValue(0))),
+const ParametersSchema = s.object({
+  plan: s.optional(s.string()),
+  section: s.optional(s.string()),
+  key: s.optional(s.string({ minLength: 1, maxLength: 128 })),
+  deadlineMs: s.optional(positive),
+  predictedMs: s.optional(positive),
+  deviceExits: s.optional(s.integer({ minimum: 0, maximum: 1e6 }), 0),
+  entropy: s.optional(s.number({ minimum: 0, maximum: 1 })),
+  branchClass: s.optional(s.integer({ minimum: 0 })),
+  auditShare: s.optional(s.number({ exclusiveMinimum: 0, maximum: 1 })),
 });
-export type RequestParameters = v.InferOutput<typeof ParametersSchema>;
+export type RequestParameters = Infer<typeof ParametersSchema>;
 
 /** @throws TierwiseError REQUEST_INVALID naming the parameter */
 export function readParameters({ parameters }: InferRequest): RequestParameters {
-  const result = v.safeParse(ParametersSchema, parameters, { abortEarly: true });
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  const name = v.getDotPath(issue) ?? '';
-  throw new TierwiseError('REQUEST_INVALID', `parameter ${name}: ${issue.message}`, { parameter: name });
+  return s.read(ParametersSchema, parameters, (parameter, problem) => {
+    throw new TierwiseError('REQUEST_INVALID', `parameter ${parameter}: ${problem}`, { parameter });
+  });
 }
