@@ -162,6 +162,10 @@ async function normalizationFor(
     terminal.note(
       `  others: ${others.map(({ name, accuracy }) => `${name} ${percent(accuracy)}`).join(', ')}. Give its own with these flags where you know it`,
     );
+  if (best!.accuracy < 0.5)
+    terminal.note(
+      '  That is little: check --mean, --std, --scale, --bgr and --classes if it was trained for such pictures',
+    );
   return best!;
 }
 

@@ -36,6 +36,9 @@ export interface NormalizationTrial {
   readonly samples: number;
 }
 
+/** A network that closes less of the gap between guessing and being always right has not understood its input. */
+const leastGain = 0.1;
+
 /** Each trial may cost about this many floating-point operations. */
 const flopsPerTrial = 5e10;
 
@@ -77,7 +80,7 @@ export async function tryNormalizations(
   const guessing = Math.max(...counts) / samples;
   const elsewhere = renumbered(best, data);
   const isOtherOrder = elsewhere.length >= Math.max(2, data.classes.length / 3);
-  if (samples >= 10 && (isOtherOrder || best.accuracy <= 1.2 * guessing)) {
+  if (samples >= 10 && (isOtherOrder || best.accuracy - guessing < leastGain * (1 - guessing))) {
     const share = `${(100 * best.accuracy).toFixed(1)} % of ${samples} training samples right`;
     throw new TierwiseError(
       'USAGE',
