@@ -80,6 +80,7 @@ export {
   networkComposite,
   subset,
 } from './make.ts';
+export { imagenetGraphs } from './networks/imagenet.ts';
 export { findNetwork, type Network, networks } from './networks/index.ts';
 export { type OptimizerName, optimizers } from './optimizer.ts';
 export {

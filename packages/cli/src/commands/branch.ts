@@ -8,6 +8,7 @@ import {
   comparePlaces,
   exportComposite,
   findNetwork,
+  imagenetGraphs,
   type Placement,
   type PlacementOptions,
   ports,
@@ -99,6 +100,7 @@ async function openTarget(target: string): Promise<Target> {
   const codec = { kind: 'packed', bits: 4, lo: 0, hi: 1 } as const;
   if (target.endsWith('.onnx'))
     return { summary: summarize(readOnnx(await readOnnxFile(target), target)), codec };
+  if (Object.hasOwn(imagenetGraphs, target)) return { summary: summarize(imagenetGraphs[target]!()), codec };
   const network = findNetwork(target);
   const classes = 10;
   const { model } = exportComposite(network, untrainedWeights(network, classes, 1), classes, {
