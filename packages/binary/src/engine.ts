@@ -1,7 +1,7 @@
 import { elementCount, type Tensor, TierwiseError, tensor } from '@tierwise/core';
-import type { Engine, LoadedSection, Section } from '@tierwise/plan';
+import type { Arrival, Engine, LoadedSection, Section } from '@tierwise/plan';
+import { readArriving } from './arriving.ts';
 import { type Executor, prepare } from './fast/executor.ts';
-import { readVerifiedProgram } from './file.ts';
 import { sizeOf } from './infer.ts';
 import { kernelSource } from './kernels/choose.ts';
 import type { KernelName, KernelSource } from './kernels/kernels.ts';
@@ -24,19 +24,20 @@ export function binaryEngine({ kernels }: BinaryEngineOptions = {}): Engine {
   const source = kernelSource(kernels);
   // Whoever loads a section is told.
   source.catch(() => undefined);
+  async function loadArriving(artifact: Arrival, section: Section): Promise<LoadedSection> {
+    const loaded = await readArriving(artifact, `artifact of section "${section.id}"`);
+    return loadSection(loaded, artifact, section, await source, kernels === undefined);
+  }
   return {
     name: 'binary',
-    async load(artifact, section) {
-      // A program may share memory with the bytes it is read from, and an artifact is not ours to keep.
-      const where = `artifact of section "${section.id}"`;
-      const loaded = readVerifiedProgram(new Uint8Array(artifact), where);
-      return loadSection(loaded, section, await source, kernels === undefined);
-    },
+    load: (bytes, section) => loadArriving({ bytes, reached: async () => undefined }, section),
+    loadArriving,
   };
 }
 
 async function loadSection(
   loaded: LoadedProgram,
+  artifact: Arrival,
   section: Section,
   source: KernelSource,
   mayChange: boolean,
@@ -56,7 +57,7 @@ async function loadSection(
       `the program gives ${outputs.map(({ tensor: name }) => name).join(', ')}, not ${port.tensor}`,
     );
   });
-  let executor: Executor | undefined = await prepare(loaded, source, wanted);
+  let executor: Executor | undefined = await prepare(loaded, source, wanted, artifact);
   let runSample = executor.run;
   // Plain SIMD has to compete with relaxed SIMD where that can be measured, after the first answer.
   let undecided = mayChange && executor.kernels.name === 'simd' && work(loaded) >= worthAContest;

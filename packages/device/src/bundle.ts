@@ -1,7 +1,6 @@
 import { TierwiseError, toTierwiseError } from '@tierwise/core';
-import { type Artifact, type Manifest, parseManifest } from '@tierwise/plan';
+import { type Arrival, type Artifact, type Manifest, parseManifest } from '@tierwise/plan';
 import { abortError } from '@tierwise/runtime';
-import type { Progress } from './api.ts';
 
 /** A manifest and the address that its own addresses are relative to. */
 export interface Located {
@@ -34,30 +33,55 @@ export async function fetchManifest(address: string | URL, options: FetchOptions
 }
 
 /**
- * Fetches `artifacts` one after the other and tells of every part that arrives. Bytes are counted, not checked
- * against their digest: the runtime does that before it loads them.
- * @throws TierwiseError ARTIFACT_UNKNOWN, EDGE_UNREACHABLE, DIGEST_MISMATCH on another length, CANCELLED
+ * Fetches an artifact; `onBytes` hears how many bytes of it are there. They are counted, not checked against their digest:
+ * the runtime does that before they may run.
+ * @throws TierwiseError MODEL_UNSUPPORTED when there is no memory for so many; the arrival rejects with
+ *   ARTIFACT_UNKNOWN, EDGE_UNREACHABLE, DIGEST_MISMATCH on another length, CANCELLED
  */
-export async function fetchArtifacts(
+export function fetchArtifact(
   { manifest, url }: Located,
-  artifacts: readonly Artifact[],
-  options: FetchOptions & { readonly onProgress: ((progress: Progress) => void) | undefined },
-): Promise<Uint8Array[]> {
-  const totalBytes = artifacts.reduce((sum, artifact) => sum + artifact.bytes, 0);
+  artifact: Artifact,
+  options: FetchOptions & { readonly onBytes: (loadedBytes: number) => void },
+): Arrival {
   const folder = manifest.served?.artifacts.replace(/\/?$/, '/');
-  const files: Uint8Array[] = [];
-  let before = 0;
-  for (const artifact of artifacts) {
-    const { file, digest, bytes } = artifact;
-    const report = (loaded: number) =>
-      options.onProgress?.({ file, loadedBytes: before + loaded, totalBytes });
-    report(0);
-    const source = resolve(folder === undefined ? file : folder + digest, url);
-    const response = await get(source, 'ARTIFACT_UNKNOWN', options);
-    files.push(await readBody(response, artifact, report, options.signal));
-    before += bytes;
+  const source = resolve(folder === undefined ? artifact.file : folder + artifact.digest, url);
+  const bytes = reserve(artifact);
+  let waits: { readonly count: number; readonly resolve: () => void }[] = [];
+  let loaded = 0;
+  const whole = get(source, 'ARTIFACT_UNKNOWN', options).then((response) =>
+    readBody(response, artifact, options.signal, (part) => {
+      bytes.set(part, loaded);
+      loaded += part.length;
+      options.onBytes(loaded);
+      for (const { resolve } of waits.filter(({ count }) => count <= loaded)) resolve();
+      waits = waits.filter(({ count }) => count > loaded);
+    }),
+  );
+  // Who waits is told.
+  whole.catch(() => undefined);
+  const wait = (count: number) => new Promise<void>((resolve) => waits.push({ count, resolve }));
+  return {
+    bytes,
+    reached: (count) =>
+      count === bytes.length
+        ? whole
+        : count <= loaded
+          ? Promise.resolve()
+          : Promise.race([whole, wait(count)]),
+  };
+}
+
+function reserve({ file, bytes }: Artifact): Uint8Array {
+  try {
+    return new Uint8Array(bytes);
+  } catch (cause) {
+    throw new TierwiseError(
+      'MODEL_UNSUPPORTED',
+      `there is no memory for the ${bytes} bytes of ${file}`,
+      { file },
+      { cause },
+    );
   }
-  return files;
 }
 
 /** `address` relative to `base`. @throws TierwiseError REQUEST_INVALID */
@@ -91,14 +115,13 @@ async function get(
   });
 }
 
-/** The body, at most as long as the manifest says, so that a wrong address cannot fill the memory. */
+/** The body in parts, together as long as the manifest says. */
 async function readBody(
   response: Response,
   { file, bytes }: Artifact,
-  report: (loadedBytes: number) => void,
   signal: AbortSignal | undefined,
-): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
+  onPart: (part: Uint8Array) => void,
+): Promise<void> {
   let length = 0;
   try {
     const reader = response.body?.getReader();
@@ -108,8 +131,7 @@ async function readBody(
         await reader?.cancel();
         break;
       }
-      parts.push(part.value);
-      report(length);
+      onPart(part.value);
     }
   } catch (cause) {
     if (signal?.aborted) throw abortError(signal);
@@ -128,11 +150,4 @@ async function readBody(
       { file, bytes },
     );
   }
-  const whole = new Uint8Array(bytes);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -1,5 +1,6 @@
 import { TierwiseError } from '@tierwise/core';
 import {
+  type Arrival,
   type Context,
   type Digest,
   type Engine,
@@ -10,7 +11,7 @@ import {
 } from '@tierwise/plan';
 import { createRuntime, type Runtime, type Transport, throwIfAborted } from '@tierwise/runtime';
 import type { Progress } from './api.ts';
-import { fetchArtifacts, type Located } from './bundle.ts';
+import { fetchArtifact, type Located } from './bundle.ts';
 
 /** What is assumed until it has been measured: a phone's one core, a server's one core, and 4G (DADS, Table I). */
 const assumedProfile: Profile = { deviceFlopsPerSecond: 2e9, edgeFlopsPerSecond: 2e10 };
@@ -47,8 +48,8 @@ export interface Planner {
 export function createPlanner(options: PlannerOptions): Planner {
   const { located, engines, fetch, rawInputMayLeave, send } = options;
   const strategies: PlannerOptions['strategies'] = { lcdnn, ...options.strategies };
-  /** Artifacts between download and load; engines keep what they need of them. */
-  const held = new Map<Digest, Uint8Array>();
+  /** Artifacts that arrive or are being loaded; engines keep what they need of them. */
+  const held = new Map<Digest, Arrival>();
   const resident = new Set<Digest>();
   const downloads = new Set<AbortController>();
   const runtime = createRuntime({
@@ -57,8 +58,8 @@ export function createPlanner(options: PlannerOptions): Planner {
     send,
     now: () => performance.now(),
     async artifact(digest) {
-      const bytes = held.get(digest);
-      if (bytes !== undefined) return bytes;
+      const arrival = held.get(digest);
+      if (arrival !== undefined) return arrival;
       throw new TierwiseError(
         'INTERNAL',
         `internal: artifact ${digest} was not fetched before it was loaded`,
@@ -95,8 +96,19 @@ export function createPlanner(options: PlannerOptions): Planner {
     signal?.addEventListener('abort', cancel);
     downloads.add(download);
     try {
-      const files = await fetchArtifacts(located, wanted, { fetch, signal: download.signal, onProgress });
-      for (const [i, { digest }] of wanted.entries()) held.set(digest, files[i]!);
+      const totalBytes = wanted.reduce((sum, { bytes }) => sum + bytes, 0);
+      let loadedBytes = 0;
+      for (const artifact of wanted) {
+        const { file, digest } = artifact;
+        let before = 0;
+        const onBytes = (loaded: number) => {
+          loadedBytes += loaded - before;
+          before = loaded;
+          onProgress?.({ file, loadedBytes, totalBytes });
+        };
+        onBytes(0);
+        held.set(digest, fetchArtifact(located, artifact, { fetch, signal: download.signal, onBytes }));
+      }
       await runtime.prepare(made.plan, { signal });
     } finally {
       downloads.delete(download);

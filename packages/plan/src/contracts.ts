@@ -72,7 +72,7 @@ export type Preprocess = Infer<typeof PreprocessSchema>;
 export const ArtifactSchema = s.object({
   file: name,
   digest: DigestSchema,
-  bytes: s.integer({ minimum: 1 }),
+  bytes: s.integer({ minimum: 1, maximum: 2 ** 31 }),
   engine: EngineNameSchema,
 });
 export type Artifact = Infer<typeof ArtifactSchema>;

@@ -24,6 +24,13 @@ export interface LoadedSection {
   dispose(): Promise<void>;
 }
 
+/** An artifact that may still be on its way. `bytes` has its full length from the start and fills up from the front. */
+export interface Arrival {
+  readonly bytes: Uint8Array;
+  /** Resolves when the first `count` bytes are there, at most all of them; rejects when they will not come. */
+  reached(count: number): Promise<void>;
+}
+
 /** Something that can run artifacts of one kind. Injected into a runtime; a place has as many as it needs. */
 export interface Engine {
   readonly name: EngineName;
@@ -37,4 +44,9 @@ export interface Engine {
     section: Section,
     options?: { signal?: AbortSignal | undefined },
   ): Promise<LoadedSection>;
+  /**
+   * As `load`, for engines that have something to do while the artifact arrives. Its digest is known in the end only:
+   * the caller compares it before the section may run.
+   */
+  loadArriving?(artifact: Arrival, section: Section): Promise<LoadedSection>;
 }

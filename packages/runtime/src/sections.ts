@@ -1,12 +1,15 @@
 import { sha256Hex, TierwiseError, toTierwiseError } from '@tierwise/core';
-import type { Digest, Engine, LoadedSection, Section } from '@tierwise/plan';
+import type { Arrival, Digest, Engine, LoadedSection, Section } from '@tierwise/plan';
 import { orAborted } from './abort.ts';
 
-/** Gives the bytes of an artifact: from memory, a disk, a server. `signal` is aborted when nobody needs them any more. */
+/**
+ * Gives an artifact, from memory, a disk, a server: its bytes, or what arrives of them. `signal` is aborted when nobody
+ * needs them any more.
+ */
 export type ArtifactSource = (
   digest: Digest,
   options: { readonly signal: AbortSignal },
-) => Promise<Uint8Array>;
+) => Promise<Uint8Array | Arrival>;
 
 /** The sections that are ready to run in one place. */
 export interface Sections {
@@ -18,6 +21,19 @@ export interface Sections {
   load(section: Section, signal?: AbortSignal): Promise<LoadedSection>;
   /** Ends loads under way and frees what was loaded. No section may be running. Idempotent. */
   dispose(): Promise<void>;
+}
+
+/** Resolves when all of the artifact is there and has the digest that the section names. */
+async function verify({ bytes, reached }: Arrival, section: Section): Promise<void> {
+  await reached(bytes.length);
+  const digest = await sha256Hex(bytes);
+  if (digest !== section.artifact) {
+    throw new TierwiseError(
+      'DIGEST_MISMATCH',
+      `artifact of section ${section.id}: its ${bytes.length} bytes have digest ${digest}, not ${section.artifact}`,
+      { section: section.id, expected: section.artifact, found: digest },
+    );
+  }
 }
 
 export function createSections(engines: readonly Engine[], artifact: ArtifactSource): Sections {
@@ -34,16 +50,20 @@ export function createSections(engines: readonly Engine[], artifact: ArtifactSou
       );
     }
     const { signal } = lifetime;
-    const bytes = await artifact(section.artifact, { signal });
-    const digest = await sha256Hex(bytes);
-    if (digest !== section.artifact) {
-      throw new TierwiseError(
-        'DIGEST_MISMATCH',
-        `artifact of section ${section.id}: its ${bytes.length} bytes have digest ${digest}, not ${section.artifact}`,
-        { section: section.id, expected: section.artifact, found: digest },
-      );
+    const found = await artifact(section.artifact, { signal });
+    const arrival = found instanceof Uint8Array ? { bytes: found, reached: async () => undefined } : found;
+    if (engine.loadArriving === undefined) {
+      await verify(arrival, section);
+      return engine.load(arrival.bytes, section, { signal });
     }
-    return engine.load(bytes, section, { signal });
+    const [verified, loaded] = await Promise.allSettled([
+      verify(arrival, section),
+      engine.loadArriving(arrival, section),
+    ]);
+    // What is wrong with bytes that are not the right ones is not worth telling.
+    if (verified.status === 'fulfilled' && loaded.status === 'fulfilled') return loaded.value;
+    if (loaded.status === 'fulfilled') await loaded.value.dispose();
+    throw verified.status === 'rejected' ? verified.reason : (loaded as PromiseRejectedResult).reason;
   }
 
   return {

@@ -1,7 +1,9 @@
 import { TierwiseError } from '@tierwise/core';
+import type { Arrival } from '@tierwise/plan';
+import { reachedAll } from '../arriving.ts';
 import { writeDescriptor } from '../kernels/descriptors.ts';
 import type { KernelSource, Kernels, KernelTable } from '../kernels/kernels.ts';
-import { layBinaryWeights, layRealWeights } from '../kernels/weights.ts';
+import { type BinaryWeights, layBinaryWeights, layRealWeights } from '../kernels/weights.ts';
 import type { LoadedProgram, ProgramOutput } from '../program.ts';
 import { planProgram } from './plan.ts';
 
@@ -21,13 +23,16 @@ export interface Executor {
 }
 
 /**
- * Brings a program into the memory of kernels. `outputs` are those of the program that are wanted, default all.
+ * Brings a program into the memory of kernels. `outputs` are those of the program that are wanted, default all. Of an
+ * `artifact` that is still arriving the bits of binary layers are laid out one after the other as they come; before, the
+ * kernels run once on none, so that the browser compiles them again, better, while there is time.
  * @throws TierwiseError PROGRAM_CORRUPT | MODEL_UNSUPPORTED when it needs more memory than is allowed, or than there is
  */
 export async function prepare(
   loaded: LoadedProgram,
   source: KernelSource,
   outputs: readonly ProgramOutput[] = loaded.program.outputs,
+  artifact?: Arrival,
 ): Promise<Executor> {
   const plan = planProgram(loaded, source.layout, outputs);
   const kernels = await source.instantiate(plan.bytes).catch((cause: unknown) => {
@@ -38,8 +43,9 @@ export async function prepare(
   const { buffer } = kernels.memory;
   const bytes = new Uint8Array(buffer);
   const words = new Int32Array(buffer);
+  const layers: { readonly weights: BinaryWeights; readonly address: number }[] = [];
   for (const { address, content } of plan.constants) {
-    if (content.kind === 'binary') layBinaryWeights(content.weights, kernels, address, plan.layAddress);
+    if (content.kind === 'binary') layers.push({ weights: content.weights, address });
     else if (content.kind === 'real') layRealWeights(content.weights, kernels, address, plan.layAddress);
     else {
       const { buffer: data, byteOffset, byteLength } = content.data;
@@ -59,13 +65,21 @@ export async function prepare(
       return () => kernel(step.address);
     });
   }
+  const run = (input: Float32Array) => {
+    sample.set(input);
+    for (let i = 0; i < calls.length; i++) calls[i]!();
+  };
+  if (artifact) run(new Float32Array(sample.length));
+  for (const { weights, address } of layers.sort(
+    (a, b) => a.weights.stream.byteOffset - b.weights.stream.byteOffset,
+  )) {
+    if (artifact) await reachedAll(artifact, weights.stream);
+    layBinaryWeights(weights, kernels, address, plan.layAddress);
+  }
   return {
     kernels,
     outputs: plan.outputs.map(({ address, length }) => new Float32Array(buffer, address, length)),
-    run(input) {
-      sample.set(input);
-      for (let i = 0; i < calls.length; i++) calls[i]!();
-    },
+    run,
     use(table) {
       calls = callsOf(table);
     },
