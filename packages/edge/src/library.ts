@@ -148,12 +148,7 @@ export class Library {
 
   async #reload(signature: string): Promise<void> {
     const { models, keepMs } = this.#options;
-    if (this.#signature === '' && keepMs > 0) {
-      const kept = await listKept(models);
-      this.#old = kept.map((found) =>
-        hold(this.#options.engine, { ...found, folder: '', bytes: undefined, retiredAt: found.lastCurrent }),
-      );
-    }
+    if (this.#signature === '' && keepMs > 0) this.#old = await this.#readKept();
     if (signature !== this.#signature) {
       await this.#follow();
       this.#signature = signature;
@@ -167,6 +162,20 @@ export class Library {
       await runtime.dispose();
       if (path !== undefined) await forget(path);
     }
+  }
+
+  /** What earlier processes kept. */
+  async #readKept(): Promise<Held[]> {
+    const { models, engine, log } = this.#options;
+    const kept = await listKept(models);
+    return kept.flatMap(({ lastCurrent: retiredAt, ...found }) => {
+      try {
+        return hold(engine, { ...found, folder: '', bytes: undefined, retiredAt });
+      } catch (error) {
+        log.warn(`${found.path} cannot be answered for: ${toTierwiseError(error).message}`);
+        return [];
+      }
+    });
   }
 
   async #follow(): Promise<void> {
