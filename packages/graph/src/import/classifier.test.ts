@@ -245,6 +245,20 @@ describe('importClassifier', () => {
     expect(model.graph!.node.map(({ opType }) => opType)).not.toContain('Pad');
   });
 
+  it('takes red first where the network took blue first', async () => {
+    const network = () => {
+      const b = new GraphBuilder('bgr');
+      b.output(b.op('Flatten', [b.op('GlobalAveragePool', [features(b, 'n')])]), 'float32', ['n', 4], 'y');
+      return b.model;
+    };
+    const rgb = pictures(1, [1, 3, 6, 6]);
+    const plane = (c: number) => rgb.data.subarray(c * 36, (c + 1) * 36);
+    const bgr = tensor('float32', rgb.dims, Float32Array.from([...plane(2), ...plane(1), ...plane(0)]));
+    const { values } = await scoresOf(network(), rgb, { bgr: true });
+    expectClose(values, await run(network(), 'x', bgr, 'y'));
+    expect(() => importClassifier(nhwcNetwork(), { bgr: true })).toThrow(/blue first .*Sub ".*" takes it/);
+  });
+
   it('softmax over several dimensions at once keeps its meaning', async () => {
     const b = new GraphBuilder('planes');
     const y = b.op('Softmax', [features(b, 'n')]);
