@@ -1,5 +1,6 @@
 import { benchBranch, branchCases } from './branch.ts';
 import { cancelled } from './browser.ts';
+import { benchFig13, fig13Cases } from './fig13.ts';
 import { benchFirstAnswer, firstAnswerCases } from './first-answer.ts';
 import { benchKernels } from './kernels.ts';
 import { layerCases } from './layers.ts';
@@ -49,6 +50,11 @@ export const benchmarks = {
     summary: "accuracies, exits and bytes beside LcDNN's Table 1",
     cases: names(table1Rows),
     run: cancellable((options) => benchTable1(options)),
+  },
+  fig13: {
+    summary: "accuracy, bytes and speed beside compressed networks: LcDNN's Fig. 13",
+    cases: names(fig13Cases),
+    run: cancellable((options) => benchFig13(options)),
   },
 } as const satisfies Record<string, Benchmark>;
 

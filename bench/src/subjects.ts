@@ -41,7 +41,7 @@ export async function openSubject(name: string): Promise<Subject> {
     manifest,
     branch,
     fp32: writeOnnx(main),
-    int8: writeOnnx(quantizeInt8(main, await calibrate(main, manifest.input.dims))),
+    int8: writeOnnx(quantizeInt8(main, await calibrate(main, manifest.input.dims, noise(manifest.input.dims)))),
     tfjs: toTfjs(main),
   };
 }
@@ -101,16 +101,25 @@ async function makeUntrained(
   return { model, manifest, branch };
 }
 
-/** Ranges over a few noisy pictures: speed and size do not depend on how good they are. */
-async function calibrate(model: ModelProto, dims: readonly number[]): Promise<Map<string, Range>> {
+/** A few noisy pictures: speed and size do not depend on how good ranges are. */
+function noise(dims: readonly number[]): Float32Array[] {
+  const stream = random(3);
+  const size = dims.reduce((a, b) => a * b, 1);
+  return Array.from({ length: 4 }, () => Float32Array.from({ length: size }, () => stream.below(256)));
+}
+
+/** Ranges of what 8 bits will hold, over `pictures` of shape `dims`. */
+export async function calibrate(
+  model: ModelProto,
+  dims: readonly number[],
+  pictures: readonly Float32Array[],
+): Promise<Map<string, Range>> {
   const names = calibrationTensors(model);
   const watched = extract(foldAffine(model), {
     inputs: [ports.input],
     outputs: names.filter((name) => name !== ports.input),
   });
   const session = await openSession(writeOnnx(watched));
-  const stream = random(3);
-  const size = dims.reduce((a, b) => a * b, 1);
   const ranges = new Map<string, Range>();
   const see = (name: string, { data }: Tensor) => {
     const known = ranges.get(name) ?? { lo: Infinity, hi: -Infinity };
@@ -120,12 +129,8 @@ async function calibrate(model: ModelProto, dims: readonly number[]): Promise<Ma
     );
     ranges.set(name, seen);
   };
-  for (let picture = 0; picture < 4; picture++) {
-    const pixels = tensor(
-      'float32',
-      dims,
-      Float32Array.from({ length: size }, () => stream.below(256)),
-    );
+  for (const picture of pictures) {
+    const pixels = tensor('float32', dims, Float32Array.from(picture));
     see(ports.input, pixels);
     for (const [name, found] of await session.run({ [ports.input]: pixels })) see(name, found);
   }

@@ -122,7 +122,7 @@ export function fillBatch(
   data: Dataset,
   indices: Uint32Array,
   masks: readonly Mask[],
-  settings: TrainingSettings,
+  settings: Pick<TrainingSettings, 'seed' | 'augmentation' | 'smoothing'>,
   step: number,
 ): void {
   const { seed, augmentation, smoothing } = settings;

@@ -50,6 +50,7 @@ export {
   type SecondBranch,
 } from './design/placement.ts';
 export { type BranchPlace, branchPlaces } from './design/places.ts';
+export { type RivalOptions, trainRival } from './design/rival.ts';
 export { rewriteManifest } from './design/rewrite.ts';
 export { type TrainingFacts, trainingFacts } from './design/training-facts.ts';
 export {

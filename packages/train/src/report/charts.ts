@@ -63,6 +63,7 @@ export function lineFigure({ title, x, y, series, marks = [] }: LineChart): stri
       `<text class="label" x="${Number(across.at(where)) + (left ? -4 : 4)}" y="${plot.height - plot.bottom - 8 - 15 * i}" text-anchor="${left ? 'end' : 'start'}">${escapeHtml(label)}</text>`
     );
   });
+  const free = labelPlacer();
   const drawn = series.map(({ points: own, dots }, i) => {
     const placed = own
       .filter((p) => across.shows(p.x) && up.shows(p.y))
@@ -70,12 +71,8 @@ export function lineFigure({ title, x, y, series, marks = [] }: LineChart): stri
     if (!dots) return `<path class="line l${i}" d="M${placed.map((p) => `${p.x} ${p.y}`).join('L')}"/>`;
     return placed
       .map((p) => {
-        const left = Number(p.x) > width * 0.7;
-        const label =
-          p.label === undefined
-            ? ''
-            : `<text class="label" x="${Number(p.x) + (left ? -7 : 7)}" y="${p.y}" text-anchor="${left ? 'end' : 'start'}" dominant-baseline="central">${escapeHtml(p.label)}</text>`;
-        return `<circle class="c${i}" cx="${p.x}" cy="${p.y}" r="4"/>${label}`;
+        const dot = `<circle class="c${i}" cx="${p.x}" cy="${p.y}" r="4"/>`;
+        return p.label === undefined ? dot : dot + free(Number(p.x), Number(p.y), p.label);
       })
       .join('');
   });
@@ -98,6 +95,26 @@ export function lineFigure({ title, x, y, series, marks = [] }: LineChart): stri
     grid.join('') + drawn.join('') + marked.join(''),
     legend && `<p class="legend">${legend}</p>`,
   );
+}
+
+const lineHeight = 13;
+/** About that of a letter of 12 px. */
+const letterWidth = 6.5;
+
+/** Writes labels beside their points, lower where another one is already. */
+function labelPlacer() {
+  const taken: { from: number; to: number; y: number }[] = [];
+  return (x: number, y: number, label: string): string => {
+    const left = x > width * 0.7;
+    const start = left ? x - 7 : x + 7;
+    const end = start + (left ? -1 : 1) * letterWidth * label.length;
+    const [from, to] = [Math.min(start, end), Math.max(start, end)];
+    let lower = y;
+    while (taken.some((one) => Math.abs(one.y - lower) < lineHeight && one.from < to && from < one.to))
+      lower += 1;
+    taken.push({ from, to, y: lower });
+    return `<text class="label" x="${start}" y="${lower.toFixed(1)}" text-anchor="${left ? 'end' : 'start'}" dominant-baseline="central">${escapeHtml(label)}</text>`;
+  };
 }
 
 function figure(title: string, height: number, spoken: string, drawing: string, legend = ''): string {

@@ -108,3 +108,26 @@ test.each([
 ])('%d is written %s', (value, text) => {
   expect(numberText(value)).toBe(text);
 });
+
+test('labels of dots that lie together do not', () => {
+  const html = reportPage('', [
+    {
+      kind: 'lines',
+      title: '',
+      x: { label: 'x' },
+      y: { label: 'y' },
+      series: [
+        {
+          name: '',
+          dots: true,
+          points: ['first', 'second', 'third'].map((label, i) => ({ x: 1 + i / 1000, y: 1, label })),
+        },
+        { name: 'far', dots: true, points: [{ x: 9, y: 0, label: 'far' }] },
+      ],
+    },
+  ]);
+  const heights = [...html.matchAll(/class="label" x="[^"]+" y="([^"]+)"/g)].map((match) => Number(match[1]));
+  expect(heights).toHaveLength(4);
+  for (const [i, height] of heights.slice(1, 3).entries())
+    expect(height - heights[i]!).toBeGreaterThanOrEqual(13);
+});
