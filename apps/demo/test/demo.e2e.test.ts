@@ -69,7 +69,7 @@ interface Seen {
   readonly tier: string;
   readonly exit: string;
   readonly entropy: number;
-  readonly degraded?: { readonly code: string };
+  readonly degraded?: { readonly code: string } | undefined;
   readonly sentBytes: number;
   readonly path: readonly {
     readonly place: string;

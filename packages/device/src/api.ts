@@ -5,9 +5,8 @@
  *     const answer = await composite.classify(canvas);
  *     console.log(answer.label, answer.tier, answer.totalMs);
  */
-import type { ErrorCode } from '@tierwise/core';
 import type { Engine, Manifest, Plan, Strategy } from '@tierwise/plan';
-import type { PathStep } from '@tierwise/runtime';
+import type { Degraded, PathStep, Sent } from '@tierwise/runtime';
 
 /**
  * Pixels in memory, row by row from the top left, values 0..255. `data` holds 4 (RGBA), 3 (RGB) or 1 (grey)
@@ -93,27 +92,22 @@ export interface Answer {
   /** Normalised entropy of the first exit (the branch, when the Plan has one), 0 certain to 1 uniform. */
   readonly entropy: number;
   /** Threshold that `entropy` was compared with, strictly; undefined when the Plan has no such exit. */
-  readonly threshold?: number;
+  readonly threshold?: number | undefined;
   /** Present when the edge should have finished and did not: this is the branch's answer. */
-  readonly degraded?: { readonly code: ErrorCode; readonly reason: string };
+  readonly degraded?: Degraded | undefined;
   /** One step a section that ran, in order. */
   readonly path: readonly PathStep[];
   /** From the call to the answer, preprocessing included. */
   readonly totalMs: number;
   /** What left the device: `bytes` as packed, `rawBytes` as float32; undefined when nothing did. */
-  readonly sent?: {
-    readonly tensor: string;
-    readonly dims: readonly number[];
-    readonly bytes: number;
-    readonly rawBytes: number;
-  };
+  readonly sent?: Sent | undefined;
 }
 
 export interface CompositeEvents {
   /** The edge came or went. */
   edge: EdgeState;
   /** An answer came from the branch because the edge did not give one. */
-  degraded: { readonly code: ErrorCode; readonly reason: string };
+  degraded: Degraded;
 }
 
 /** A loaded bundle. One instance serves any number of calls at once; dispose it when the page is done. */

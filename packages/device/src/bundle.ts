@@ -46,28 +46,33 @@ export function fetchArtifact(
   const folder = manifest.served?.artifacts.replace(/\/?$/, '/');
   const source = resolve(folder === undefined ? artifact.file : folder + artifact.digest, url);
   const bytes = reserve(artifact);
-  let waits: { readonly count: number; readonly resolve: () => void }[] = [];
   let loaded = 0;
+  let next: Promise<void>;
+  let tell = () => {};
+  const expectMore = () => {
+    next = new Promise((resolve) => {
+      tell = resolve;
+    });
+  };
+  expectMore();
   const whole = get(source, 'ARTIFACT_UNKNOWN', options).then((response) =>
     readBody(response, artifact, options.signal, (part) => {
       bytes.set(part, loaded);
       loaded += part.length;
       options.onBytes(loaded);
-      for (const { resolve } of waits.filter(({ count }) => count <= loaded)) resolve();
-      waits = waits.filter(({ count }) => count > loaded);
+      tell();
+      expectMore();
     }),
   );
   // Who waits is told.
   whole.catch(() => undefined);
-  const wait = (count: number) => new Promise<void>((resolve) => waits.push({ count, resolve }));
   return {
     bytes,
-    reached: (count) =>
-      count === bytes.length
-        ? whole
-        : count <= loaded
-          ? Promise.resolve()
-          : Promise.race([whole, wait(count)]),
+    async reached(count) {
+      while (loaded < count) await Promise.race([whole, next]);
+      // A body that goes on is none of this artifact.
+      if (count === bytes.length) await whole;
+    },
   };
 }
 

@@ -46,11 +46,8 @@ export function createComposite(plan: Plan, { manifest, planner, link, events }:
     return answer;
   }
 
-  function toAnswer(
-    { places }: Plan,
-    { probabilities, exit, place, firstEntropy, path, sent, degraded, ...rest }: Outcome,
-    started: number,
-  ): Answer {
+  function toAnswer({ places }: Plan, outcome: Outcome, started: number): Answer {
+    const { probabilities, place, firstEntropy, exit, threshold, path, sent, degraded } = outcome;
     const classIndex = argmax(probabilities);
     const here = places.find(({ id }) => id === place)?.tier === 'device';
     return {
@@ -60,11 +57,11 @@ export function createComposite(plan: Plan, { manifest, planner, link, events }:
       tier: here ? 'device' : 'edge',
       exit,
       entropy: firstEntropy,
+      threshold,
+      degraded,
       path,
       totalMs: performance.now() - started,
-      ...(rest.threshold === undefined ? {} : { threshold: rest.threshold }),
-      ...(sent === undefined ? {} : { sent }),
-      ...(degraded === undefined ? {} : { degraded: { code: degraded.code, reason: degraded.message } }),
+      sent,
     };
   }
 

@@ -184,8 +184,8 @@ describe('classifying', () => {
     expect(answer.probabilities.reduce((sum, p) => sum + p)).toBeCloseTo(1, 12);
     expect(answer.path.map((step) => step.section)).toEqual(['device']);
     expect(answer.totalMs).toBeGreaterThanOrEqual(answer.path[0]!.computeMs);
-    expect(answer).not.toHaveProperty('sent');
-    expect(answer).not.toHaveProperty('degraded');
+    expect(answer.sent).toBeUndefined();
+    expect(answer.degraded).toBeUndefined();
   });
 
   test('an unsure one is finished by the edge, and the answer tells what left', async () => {
@@ -291,7 +291,7 @@ describe('when the edge goes', () => {
     const composite = await open(url, { edge: `ws://127.0.0.1:${port}` });
     const answer = await composite.classify(unsure, { timeoutMs: 10 });
     expect(answer).toMatchObject({ tier: 'device', degraded: { code: 'TIMEOUT' } });
-    expect(answer).not.toHaveProperty('sent');
+    expect(answer.sent).toBeUndefined();
   });
 
   test('a listener that was taken off hears nothing', async () => {
@@ -320,7 +320,7 @@ describe('changing the strategy', () => {
     expect(new Set(files)).toEqual(new Set(['model.onnx']));
     const answer = await composite.classify(unsure);
     expect(answer).toMatchObject({ label: 'c', tier: 'device', exit: 'main' });
-    expect(answer).not.toHaveProperty('threshold');
+    expect(answer.threshold).toBeUndefined();
     await composite.use('lcdnn');
     await composite.use('device-only');
     expect(paths.filter((path) => path === `/artifacts/${digest(mainBytes)}`)).toHaveLength(1);
@@ -333,7 +333,7 @@ describe('changing the strategy', () => {
     const before = paths.length;
     await expect(composite.use('device-only')).rejects.toMatchObject({
       code: 'ENGINE_MISSING',
-      message: expect.stringContaining('@tierwise/device/ort'),
+      message: expect.stringContaining('"onnx"'),
     });
     expect(paths).toHaveLength(before);
     expect(await composite.classify(sure)).toMatchObject({ exit: 'branch' });

@@ -48,8 +48,8 @@ export interface Planner {
 export function createPlanner(options: PlannerOptions): Planner {
   const { located, engines, fetch, rawInputMayLeave, send } = options;
   const strategies: PlannerOptions['strategies'] = { lcdnn, ...options.strategies };
-  /** Artifacts that arrive or are being loaded; engines keep what they need of them. */
-  const held = new Map<Digest, Arrival>();
+  /** How the artifacts of Plans that are being made are fetched; engines keep what they need of them. */
+  const sources = new Map<Digest, () => Arrival>();
   const resident = new Set<Digest>();
   const downloads = new Set<AbortController>();
   const runtime = createRuntime({
@@ -57,14 +57,8 @@ export function createPlanner(options: PlannerOptions): Planner {
     engines,
     send,
     now: () => performance.now(),
-    async artifact(digest) {
-      const arrival = held.get(digest);
-      if (arrival !== undefined) return arrival;
-      throw new TierwiseError(
-        'INTERNAL',
-        `internal: artifact ${digest} was not fetched before it was loaded`,
-      );
-    },
+    // What a Plan needs here and is not wanted any more has been loaded.
+    artifact: async (digest) => sources.get(digest)!(),
   });
 
   function plan(strategy: Strategy) {
@@ -82,14 +76,6 @@ export function createPlanner(options: PlannerOptions): Planner {
       });
     }
     const made = plan(strategies[strategy]!);
-    for (const { id, place, engine } of made.plan.sections) {
-      if (place !== 'device' || engines.some(({ name }) => name === engine)) continue;
-      throw new TierwiseError(
-        'ENGINE_MISSING',
-        `section ${id} needs the engine "${engine}", and ${place} has none: give load one (onnxEngine() of @tierwise/device/ort)`,
-        { section: id, engine },
-      );
-    }
     const wanted = made.wants.map((want) => want.artifact);
     const download = new AbortController();
     const cancel = () => download.abort(signal?.reason);
@@ -106,14 +92,18 @@ export function createPlanner(options: PlannerOptions): Planner {
           before = loaded;
           onProgress?.({ file, loadedBytes, totalBytes });
         };
-        onBytes(0);
-        held.set(digest, fetchArtifact(located, artifact, { fetch, signal: download.signal, onBytes }));
+        let arrival: Arrival | undefined;
+        sources.set(digest, () => {
+          onBytes(0);
+          arrival ??= fetchArtifact(located, artifact, { fetch, signal: download.signal, onBytes });
+          return arrival;
+        });
       }
       await runtime.prepare(made.plan, { signal });
     } finally {
       downloads.delete(download);
       signal?.removeEventListener('abort', cancel);
-      for (const { digest } of wanted) held.delete(digest);
+      for (const { digest } of wanted) sources.delete(digest);
     }
     for (const { digest } of wanted) resident.add(digest);
     return made.plan;

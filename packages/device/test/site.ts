@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { writeProgram } from '@tierwise/binary';
 import { type Tensor, TierwiseError, tensor, toTierwiseError } from '@tierwise/core';
 import { type Engine, type Manifest, parseManifest, strategies } from '@tierwise/plan';
-import { createRuntime, replyMessage } from '@tierwise/runtime';
+import { createRuntime, replyMessage, serve } from '@tierwise/runtime';
 import { decodeFrame, encodeFrame, failureOf, unpack } from '@tierwise/wire';
 import { type WebSocket, WebSocketServer } from 'ws';
 
@@ -132,7 +132,7 @@ export async function startSite(manifest: Manifest = tinyManifest({ served })): 
           [...request.inputs].map(([name, packed]) => [name, unpack(packed.data as Uint8Array)]),
         );
         const plan = planOf(manifest, String(request.parameters['plan']));
-        const outcome = await runtime.serve(plan, String(request.parameters['section']), inputs);
+        const outcome = await serve(runtime, plan, String(request.parameters['section']), inputs);
         socket.send(encodeFrame(replyMessage(plan, outcome, request)));
       } catch (error) {
         socket.send(encodeFrame(failureOf(toTierwiseError(error), request.id)));

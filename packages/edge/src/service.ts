@@ -1,5 +1,5 @@
 import { argmax, TierwiseError, toTierwiseError } from '@tierwise/core';
-import { replyMessage } from '@tierwise/runtime';
+import { replyMessage, serve } from '@tierwise/runtime';
 import type { InferRequest, InferResponse } from '@tierwise/wire';
 import { Answers, nameOf } from './answers.ts';
 import { joinReplies, samplesOf } from './batch.ts';
@@ -148,7 +148,7 @@ export class InferenceService {
     for (let at = 0; at < samples.length; at += maxBatch) {
       const together = await Promise.all(
         samples.slice(at, at + maxBatch).map(async (sample) => {
-          const outcome = await runtime.serve(plan, section.id, sample, { signal: either });
+          const outcome = await serve(runtime, plan, section.id, sample, { signal: either });
           return { reply: replyMessage(plan, outcome, { id: '', modelName }), step: outcome.path[0]! };
         }),
       ).catch((error: unknown) => {

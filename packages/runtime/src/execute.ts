@@ -188,7 +188,7 @@ async function finishElsewhere(
     const { code, message } = toTierwiseError(error);
     const answer = judged.at(-1);
     if (answer === undefined || code === 'CANCELLED' || code === 'DISPOSED') throw toTierwiseError(error);
-    return outcome(plan, judged, answer, path, sent, { code, message });
+    return outcome(plan, judged, answer, path, sent, { code, reason: message });
   }
 }
 
@@ -234,8 +234,8 @@ function outcome(
     firstEntropy: judged[0]!.entropy,
     entropy: answer.entropy,
     path,
-    ...(threshold === undefined ? {} : { threshold }),
-    ...(sent === undefined ? {} : { sent }),
-    ...(degraded === undefined ? {} : { degraded }),
+    threshold,
+    sent,
+    degraded,
   };
 }

@@ -10,4 +10,5 @@ export {
   type RuntimeOptions,
 } from './runtime.ts';
 export type { ArtifactSource } from './sections.ts';
+export { serve } from './serve.ts';
 export type * from './transport.ts';

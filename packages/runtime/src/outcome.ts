@@ -29,7 +29,7 @@ export interface Sent {
 /** Why an answer comes from an earlier exit than the Plan wanted. */
 export interface Degraded {
   readonly code: ErrorCode;
-  readonly message: string;
+  readonly reason: string;
 }
 
 /** What a run of a Plan gives for one sample with C classes. */
@@ -44,9 +44,9 @@ export interface Outcome {
   readonly firstEntropy: number;
   readonly entropy: number;
   /** Threshold of the first exit that has one, as applied to this sample; undefined when no exit has one. */
-  readonly threshold?: number;
+  readonly threshold?: number | undefined;
   readonly path: readonly PathStep[];
   /** Present once bytes were handed to the network, even when no answer came back. */
-  readonly sent?: Sent;
-  readonly degraded?: Degraded;
+  readonly sent?: Sent | undefined;
+  readonly degraded?: Degraded | undefined;
 }

@@ -1,5 +1,5 @@
 import { type Tensor, TierwiseError } from '@tierwise/core';
-import type { Engine, LoadedSection, Plan, Port, Section } from '@tierwise/plan';
+import type { Engine, LoadedSection, Plan, Port } from '@tierwise/plan';
 import { orAborted, throwIfAborted } from './abort.ts';
 import { execute, type Host, type Policies, type Start } from './execute.ts';
 import type { Outcome } from './outcome.ts';
@@ -24,6 +24,8 @@ export interface CallOptions {
 
 /** Executes the sections of any Plan that belong to one place, one sample a call, any number of calls at once. */
 export interface Runtime {
+  /** The place that it is. */
+  readonly place: string;
   /**
    * Loads every section of this place, so that the first sample waits for nothing.
    * @throws TierwiseError ENGINE_MISSING, DIGEST_MISMATCH, DISPOSED, CANCELLED, or what artifact source and engine throw
@@ -36,16 +38,10 @@ export interface Runtime {
    */
   run(plan: Plan, input: Tensor, options?: CallOptions): Promise<Outcome>;
   /**
-   * Goes on with a sample at `section` of this place, as though the places before had run: `inputs` holds each of
-   * its inputs by name, float32, unpacked. This is how an edge answers a request.
+   * Goes on with a sample that places before this one began: `start` says with what and where.
    * @throws as `run` does
    */
-  serve(
-    plan: Plan,
-    section: string,
-    inputs: ReadonlyMap<string, Tensor>,
-    options?: CallOptions,
-  ): Promise<Outcome>;
+  resume(plan: Plan, start: Start, options?: CallOptions): Promise<Outcome>;
   /** Refuses new calls, waits for those under way, frees every section. Idempotent. */
   dispose(): Promise<void>;
 }
@@ -77,6 +73,7 @@ export function createRuntime({ place, engines, artifact, send, now }: RuntimeOp
   }
 
   return {
+    place,
     prepare: (plan, { signal } = {}) =>
       enter(signal, async () => {
         const own = plan.sections.filter((section) => section.place === place);
@@ -101,22 +98,7 @@ export function createRuntime({ place, engines, artifact, send, now }: RuntimeOp
         return start(plan, { values: new Map([['input', inputs]]), passed: [], first: 0 }, options);
       }),
 
-    serve: (plan, id, inputs, options = {}) =>
-      enter(options.signal, async () => {
-        const first = plan.sections.findIndex((section) => section.id === id && section.place === place);
-        const section: Section | undefined = plan.sections[first];
-        if (section === undefined) {
-          throw new TierwiseError('PLAN_INVALID', `Plan ${plan.id} has no section ${id} in ${place}`, {
-            plan: plan.id,
-            section: id,
-          });
-        }
-        for (const port of section.inputs) checkTensor(port, inputs.get(port.tensor));
-        const links = plan.links.filter((link) => link.to === id);
-        const values = new Map(links.map((link) => [link.from, inputs]));
-        const passed = links.flatMap(({ when }) => (when.kind === 'exitNotTaken' ? [when.exit] : []));
-        return start(plan, { values, passed, first }, options);
-      }),
+    resume: (plan, from, options = {}) => enter(options.signal, () => start(plan, from, options)),
 
     dispose() {
       disposed ??= (async () => {
@@ -142,7 +124,7 @@ export function checkThreshold(threshold: number): void {
 }
 
 /** A tensor as `port` wants it: float32, its dims, finite values. */
-function checkTensor(port: Port | undefined, found: Tensor | undefined): Tensor {
+export function checkTensor(port: Port | undefined, found: Tensor | undefined): Tensor {
   const refuse = (problem: string): TierwiseError =>
     new TierwiseError('TENSOR_INVALID', `input ${port?.tensor} ${problem}`, { tensor: port?.tensor });
   if (found === undefined) throw refuse('is missing');

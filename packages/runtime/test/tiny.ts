@@ -6,6 +6,7 @@ import {
   type Engine,
   type EngineName,
   type Manifest,
+  type Plan,
   type Profile,
   parseManifest,
   type Requirement,
@@ -13,6 +14,7 @@ import {
 import { decodeFrame, encodeFrame, unpack } from '@tierwise/wire';
 import { packedBytes, readReply, replyMessage, requestMessage } from '../src/messages.ts';
 import type { Runtime } from '../src/runtime.ts';
+import { serve } from '../src/serve.ts';
 import type { Transport } from '../src/transport.ts';
 
 /** What a tiny engine runs: each output is a matrix times the one input, or a copy of it. */
@@ -130,7 +132,7 @@ export function store(...artifacts: TinyArtifact[]): (digest: Digest) => Promise
 }
 
 /** A transport to `runtime` through real frames, as a WebSocket would carry them. */
-export function framesTo(runtime: Runtime, plan: Parameters<Runtime['serve']>[0]): Transport {
+export function framesTo(runtime: Runtime, plan: Plan): Transport {
   return async (request) => {
     const message = requestMessage(request, '7');
     const frame = encodeFrame(message);
@@ -140,7 +142,7 @@ export function framesTo(runtime: Runtime, plan: Parameters<Runtime['serve']>[0]
     const inputs = new Map(
       [...asked.inputs].map(([name, packed]) => [name, unpack(packed.data as Uint8Array)]),
     );
-    const outcome = await runtime.serve(plan, String(asked.parameters['section']), inputs);
+    const outcome = await serve(runtime, plan, String(asked.parameters['section']), inputs);
     const back = encodeFrame(replyMessage(plan, outcome, asked));
     const reply = decodeFrame(back);
     if (reply.kind !== 'response') throw new Error('a response became something else');
