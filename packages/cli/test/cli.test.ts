@@ -50,7 +50,7 @@ async function json(...args: string[]): Promise<{ status: number | null; value: 
 test('help names every command, and each command has its own', async () => {
   const { status, stdout } = await tierwise('--help');
   expect(status).toBe(0);
-  for (const command of ['train', 'eval', 'inspect', 'edge', 'run', 'doctor']) {
+  for (const command of ['train', 'eval', 'threshold', 'branch', 'inspect', 'edge', 'run', 'doctor']) {
     expect(stdout).toContain(command);
     const own = await tierwise(command, '--help');
     expect(own.status).toBe(0);
@@ -89,6 +89,20 @@ test('plan compares the strategies, and leaves out what may not be', async () =>
   expect(raw.value).toMatchObject({ plans: [{ strategy: 'edge-only', predicted: { uplinkBytes: 784 } }] });
 });
 
+test.each([
+  [bundle, 'as measured', 3],
+  ['lenet', 'assumed', 3],
+  [join(bundle, 'model.onnx'), 'as you say', 1],
+])('branch compares the places of %s', async (target, source, least) => {
+  const rate = source === 'as you say' ? ['--exit-rate', '0.5'] : [];
+  const { status, value } = await json('branch', target, '--link', 'slow-4g', ...rate);
+  expect(status).toBe(0);
+  const [on] = value['links'] as { places: unknown[]; verdict: string }[];
+  expect(value).toMatchObject({ exitRate: { source }, links: [{ link: 'slow-4g' }] });
+  expect(on!.places.length).toBeGreaterThanOrEqual(least);
+  expect(on!.verdict).toContain('slow-4g');
+});
+
 test('cut writes two graphs that do together what the whole one does', async () => {
   const cut = await json('cut', join(bundle, 'model.onnx'), '--at', 'stem', '-o', 'pieces');
   expect(cut).toMatchObject({
@@ -110,6 +124,12 @@ test.each([
   [['inspect', bin], 1, 'MODEL_CORRUPT'],
   [['eval', 'nowhere.tierwise', '--data', 'mnist'], 1, 'FILE_UNREADABLE'],
   [['eval', bundle, '--data', 'nothing'], 1, 'DATA_MISSING'],
+  [['branch', 'lenot'], 2, 'USAGE'],
+  [['branch', 'nowhere.onnx'], 1, 'FILE_UNREADABLE'],
+  [['branch', 'lenet', '--link', 'string'], 2, 'USAGE'],
+  [['branch', '--explore', 'lenet'], 2, 'USAGE'],
+  [['branch', '--explore', '--place', 'lenet'], 2, 'USAGE'],
+  [['bench', 'table1', '--case', 'nothing'], 2, 'USAGE'],
   [['run', bundle, 'nowhere.png'], 1, 'FILE_UNREADABLE'],
   [['run', bundle, bin], 1, 'IMAGE_INVALID'],
   [['run', bundle, bin, '--strategy', 'guess'], 2, 'USAGE'],
@@ -257,5 +277,44 @@ describe('train', () => {
       },
       test: { samples: 100 },
     });
+
+    const shown = await json('threshold', 'killed.tierwise', '--data', './tiny', '--html', 't.html');
+    expect(shown).toMatchObject({
+      status: 0,
+      value: { samples: { from: 'held-back', count: 60 }, written: false, curve: expect.any(Array) },
+    });
+    expect(await readFile(join(folder, 't.html'), 'utf8')).toContain('<svg');
+    const all = ['threshold', 'killed.tierwise', '--data', './tiny', '--min-exit', '1'];
+    expect((await tierwise(...all, '--samples', 'test')).stderr).toContain('has seen the answers');
+    expect((await json(...all, '--write')).value).toMatchObject({
+      written: true,
+      chosen: { exitRate: 1, uploadBytes: 0, accuracyInterval: [expect.any(Number), expect.any(Number)] },
+    });
+    const after = await json('eval', 'killed.tierwise', '--data', './tiny');
+    expect(after.value).toMatchObject({
+      composite: { exitRate: 1, exitRateInterval: [expect.any(Number), 1] },
+    });
+    const { manifest } = (await json('inspect', 'killed.tierwise')).value as {
+      manifest: Record<string, unknown>;
+    };
+    expect(manifest).toMatchObject({
+      measured: { exitRate: 1 },
+      provenance: { threshold: { minExitRate: 1 } },
+    });
+    const other = await json('threshold', bundle, '--data', './tiny');
+    expect(other.value).toMatchObject({ code: 'USAGE', error: expect.stringContaining('held-back') });
+  });
+
+  test('branch --explore trains what is not there yet, and leaves results and a report', async () => {
+    const short = ['--samples', '260', '--holdout', '60', '--epochs', '1', '--branch-epochs', '1'];
+    const explore = ['branch', '--explore', 'lenet-small', '--data', './tiny', '--blocks', '1', ...short];
+    const { status, value } = await json(...explore, '--dense', '0', '-o', 'explored');
+    expect(status).toBe(0);
+    expect(value).toMatchObject({ branches: [{ blocks: 1, dense: 0, bytes: expect.any(Number) }] });
+    expect(await readdir(join(folder, 'explored'))).toEqual(
+      expect.arrayContaining(['report.html', 'results.json']),
+    );
+    const other = await json(...explore, '--dense', '0', '-o', 'explored', '--seed', '2');
+    expect(other.value).toMatchObject({ code: 'CHECKPOINT_INVALID' });
   });
 });
