@@ -23,9 +23,12 @@ export function storeConstants(model: ModelProto, values: ReadonlyMap<string, Te
   const graph = graphOf(model);
   const { nodes } = flowOf(model);
   const used = new Set(nodes.flatMap(({ input }) => input));
+  const weights = new Set(graph.initializer.map(({ name }) => name));
   const initializer = [
     ...graph.initializer,
     ...[...values].map(([name, value]) => toTensorProto(name, value)),
   ].filter(({ name }) => used.has(name));
-  return changed(model, { graph: changed(graph, { node: [...nodes], initializer }) });
+  // Old versions list weights among the inputs, too; one that is gone must not be asked for.
+  const input = graph.input.filter(({ name }) => !weights.has(name));
+  return changed(model, { graph: changed(graph, { node: [...nodes], initializer, input }) });
 }

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ErrorCode, isTierwiseError } from '@tierwise/core';
+import { flowOf } from '@tierwise/graph';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { squaresNetwork } from '../../test/squares.ts';
 import { tinyData } from '../../test/tiny-data.ts';
@@ -59,8 +60,9 @@ test('a branch is trained on it, and the bundle is what was measured', async () 
     holdout: 60,
     batch: 20,
     recipe: 'xnor',
-    design: designFor(backbone, { depth: 2, width: 32 }),
-    phases: branchPhases('xnor', { branchEpochs: 6, stepsPerEpoch: 10 }),
+    // Classes differ in the place of a square, which an average over the map would lose.
+    design: { ...designFor(backbone, { depth: 1, width: 32 }), dense: [64] },
+    phases: branchPhases('xnor', { branchEpochs: 12, stepsPerEpoch: 10 }),
     temperature: temperatureFor(1),
     augmentation: { shift: 0, flip: false, cutout: 0 },
     smoothing: 0,
@@ -89,7 +91,7 @@ test('a branch is trained on it, and the bundle is what was measured', async () 
   });
   expect(manifest).toMatchObject({ preprocess: spec, provenance: { backbone: { file: 'squares.onnx' } } });
   expect(evaluation.main.accuracy).toBe(1);
-  expect(evaluation.branch.accuracy).toBeGreaterThan(0.3);
+  expect(evaluation.branch.accuracy).toBeGreaterThan(0.6);
   await using opened = await openBundled(manifest, ({ file }) => files.get(file)!, threads);
   expect(await evaluate(opened, manifest, test)).toEqual(evaluation);
 });
@@ -157,6 +159,8 @@ describe.skipIf(!datasets)(
     ] as const)('%s', async (name, dataName, given, expected) => {
       const file = join(datasets!, '../models', name, `${name}.onnx`);
       const backbone = await importBackbone(await readFile(file), file);
+      expect(flowOf(backbone.model).inputs).toEqual([backbone.ports.input]);
+      expect(backbone.model.graph!.input).toHaveLength(1);
       const { test } = await loadDataset(dataName, { size: backbone.pictures });
       const [found] = await tryNormalizations(backbone, test, { given, threads, samples: test.samples });
       expect(found!.samples).toBe(10_000);
