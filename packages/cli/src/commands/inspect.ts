@@ -3,10 +3,10 @@ import { programSummary, readProgram } from '@tierwise/binary';
 import { type ModelSummary, TierwiseError, toTierwiseError } from '@tierwise/core';
 import { readBundle } from '@tierwise/edge';
 import { findStem, readOnnx, summarize } from '@tierwise/graph';
-import type { Artifact } from '@tierwise/plan';
+import type { Artifact, Manifest } from '@tierwise/plan';
 import { trainingFacts, wilson } from '@tierwise/train';
-import { shareText } from './eval.ts';
 import { bytesText, type Terminal, table } from '../terminal.ts';
+import { shareText } from './eval.ts';
 
 export interface InspectFlags {
   /** `name=size` for dimensions that the file leaves open. */
@@ -107,8 +107,10 @@ async function inspectBundle(path: string, terminal: Terminal): Promise<void> {
   terminal.result({ bundle: path, manifest, program, main: main.totals }, () =>
     [
       `${manifest.name}: ${manifest.labels.length} classes, input ${manifest.input.dims.join('x')}, cut at "${manifest.stem.tensor}" ${manifest.stem.dims.join('x')}`,
+      preprocessText(manifest.preprocess),
+      ...backboneText(provenance?.['backbone']),
       `branch ${bytesText(branch.artifact.bytes)}, main ${bytesText(manifest.main.artifact.bytes)}`,
-      `exits ${exit.kind === 'entropy' ? `below an entropy of ${exit.threshold.toPrecision(4)}` : 'always'}; sends the stem ${codec.kind === 'raw' ? 'as float32' : `in ${codec.bits} bits over ${codec.lo} to ${codec.hi.toPrecision(4)}`}`,
+      `exits ${exit.kind === 'entropy' ? `below an entropy of ${exit.threshold.toPrecision(4)}` : 'always'}; sends the stem ${codec.kind === 'raw' ? 'as float32' : `in ${codec.bits} bits over ${codec.lo === 0 ? 0 : codec.lo.toPrecision(4)} to ${codec.hi.toPrecision(4)}`}`,
       `FLOPs: stem ${manifest.flops.stem.toLocaleString('en')}, branch ${manifest.flops.branch.toLocaleString('en')}, rest ${manifest.flops.rest.toLocaleString('en')}`,
       measured === undefined
         ? 'not measured'
@@ -130,4 +132,18 @@ async function inspectBundle(path: string, terminal: Terminal): Promise<void> {
       programText(manifest.branch.artifact.file, { ...program, bytes: branch.artifact.bytes }),
     ].join('\n'),
   );
+}
+
+function preprocessText({ channels, height, width, scale, mean, std }: Manifest['preprocess']): string {
+  const pixels = channels === 1 ? 'grey' : 'RGB';
+  const factor = scale === 1 / 255 ? '1/255' : String(scale);
+  const values = (list: readonly number[]) => (list.length === 1 ? `${list[0]}` : `[${list.join(', ')}]`);
+  return `pictures become ${height} x ${width} ${pixels} (height x width), pixels (p * ${factor} - ${values(mean)}) / ${values(std)}`;
+}
+
+/** What `tierwise attach` noted of the network that the branch was attached to. */
+function backboneText(backbone: unknown): string[] {
+  if (typeof backbone !== 'object' || backbone === null) return [];
+  const { file, notes } = backbone as { readonly file?: unknown; readonly notes?: unknown };
+  return [`main network from ${file}`, ...(Array.isArray(notes) ? notes.map((note) => `  ${note}`) : [])];
 }
