@@ -147,7 +147,7 @@ export class Library {
   }
 
   async #reload(signature: string): Promise<void> {
-    const { models, keepMs } = this.#options;
+    const { keepMs } = this.#options;
     if (this.#signature === '' && keepMs > 0) this.#old = await this.#readKept();
     if (signature !== this.#signature) {
       await this.#follow();
