@@ -8,6 +8,7 @@ import type { BenchOptions } from './options.ts';
 import type { BenchResult } from './result.ts';
 import { benchTable1 } from './table1.ts';
 import { table1Rows } from './table1-rows.ts';
+import { benchTrain, trainCases } from './train.ts';
 
 interface Benchmark {
   /** What it measures, in a few words. */
@@ -55,6 +56,11 @@ export const benchmarks = {
     summary: "accuracy, bytes and speed beside compressed networks: LcDNN's Fig. 13",
     cases: names(fig13Cases),
     run: cancellable((options) => benchFig13(options)),
+  },
+  train: {
+    summary: 'training steps in onnxruntime, against its own matrix product',
+    cases: names(trainCases),
+    run: cancellable(benchTrain),
   },
 } as const satisfies Record<string, Benchmark>;
 

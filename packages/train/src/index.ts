@@ -10,6 +10,7 @@ export {
   tryNormalizations,
 } from './attach/index.ts';
 export type { Backbone } from './backbone.ts';
+export { startingValues } from './batches.ts';
 export { writeBundle } from './bundle.ts';
 export type { ByHead, EpochRecord } from './checkpoint.ts';
 export {
@@ -50,8 +51,8 @@ export {
   type SecondBranch,
 } from './design/placement.ts';
 export { type BranchPlace, branchPlaces } from './design/places.ts';
-export { type RivalOptions, trainRival } from './design/rival.ts';
 export { rewriteManifest } from './design/rewrite.ts';
+export { type RivalOptions, trainRival } from './design/rival.ts';
 export { type TrainingFacts, trainingFacts } from './design/training-facts.ts';
 export {
   type Evaluation,
@@ -96,7 +97,7 @@ export {
 export type { Axis, BarChart, Block, LineChart, Series, TableBlock } from './report/blocks.ts';
 export { reportPage } from './report/page.ts';
 export { numberText } from './report/text.ts';
-export { runRecordFiles, writeRunRecord } from './run-record.ts';
+export { runCurves, runRecordFiles, writeRunRecord } from './run-record.ts';
 export {
   type Augmentation,
   augmentationFor,
@@ -109,6 +110,8 @@ export {
   schedules,
   type TrainingSettings,
 } from './settings.ts';
+export { networkStep, type TrainingStep } from './step.ts';
+export { freshState, openStep, type StepRunner } from './step-runner.ts';
 export {
   atThreshold,
   type CurvePoint,

@@ -15,8 +15,9 @@ const plain = {
     return { p: p - rate * step, slots: [first, second] };
   },
   sgd(p: number, g: number, [v]: number[], rate: number) {
-    const velocity = 0.9 * v! + g;
-    return { p: p - rate * (g + 0.9 * velocity), slots: [velocity] };
+    // The slot holds 0.9 times the velocity.
+    const velocity = v! + g;
+    return { p: p - rate * (g + 0.9 * velocity), slots: [0.9 * velocity] };
   },
 };
 

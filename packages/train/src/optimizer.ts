@@ -47,15 +47,17 @@ export const adam: Optimizer = {
   },
 };
 
-/** Stochastic gradient descent with Nesterov's momentum 0.9: v = 0.9 v + g, p = p - rate (g + 0.9 v). */
+/**
+ * Stochastic gradient descent with Nesterov's momentum 0.9: v = 0.9 v + g, p = p - rate (g + 0.9 v). What is kept is
+ * 0.9 v, which both need: memory is what an update waits for.
+ */
 export const sgd: Optimizer = {
   name: 'sgd',
   slots: ['velocity'],
   scalars: () => ({}),
   update(b, parameter, gradient, [velocity], rate) {
-    const v = b.add(b.mul(velocity!, b.scalar(0.9)), gradient);
-    const ahead = b.add(b.mul(v, b.scalar(0.9)), gradient);
-    return { value: b.sub(parameter, b.mul(ahead, rate)), slots: [v] };
+    const v = b.mul(b.add(velocity!, gradient), b.scalar(0.9));
+    return { value: b.sub(parameter, b.mul(b.add(gradient, v), rate)), slots: [v] };
   },
 };
 
@@ -72,7 +74,7 @@ export function keepInRange(
 ): Value {
   switch (kind) {
     case 'weight':
-      return b.sub(updated, b.mul(before, b.mul(rate, b.scalar(decay))));
+      return decay === 0 ? updated : b.sub(updated, b.mul(before, b.mul(rate, b.scalar(decay))));
     case 'gamma':
       return b.op('Max', [updated, b.scalar(0.01)]);
     case 'latent':

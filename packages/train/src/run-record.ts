@@ -30,7 +30,8 @@ export async function writeRunRecord(
 
 const heads = ['main', 'branch'] as const satisfies readonly HeadName[];
 
-function runPage(settings: TrainingSettings, history: readonly EpochRecord[]): string {
+/** Losses, accuracies and learning rate over the epochs. */
+export function runCurves(history: readonly EpochRecord[]): Block[] {
   const curve = (of: (record: EpochRecord) => number | undefined) =>
     history.flatMap((record, i) => {
       const y = of(record);
@@ -45,7 +46,7 @@ function runPage(settings: TrainingSettings, history: readonly EpochRecord[]): s
     i > 0 && history[i - 1]!.phase !== phase ? [{ x: i + 1, label: phase }] : [],
   );
   const x = { label: 'epoch', whole: true };
-  const blocks: Block[] = [
+  return [
     {
       kind: 'lines',
       title: 'Loss',
@@ -70,6 +71,12 @@ function runPage(settings: TrainingSettings, history: readonly EpochRecord[]): s
       series: [{ name: 'rate', points: curve(({ rate }) => rate) }],
       marks,
     },
+  ];
+}
+
+function runPage(settings: TrainingSettings, history: readonly EpochRecord[]): string {
+  const blocks: Block[] = [
+    ...runCurves(history),
     {
       kind: 'table',
       title: 'Epochs',

@@ -8,7 +8,7 @@
  * of the state as `<name>.next`, and for each head `loss.<head>` (mean over the batch) and `correct.<head>` (count),
  * all float32.
  */
-import { differentiate, GraphBuilder, type Value, writeOnnx } from '@tierwise/graph';
+import { differentiate, GraphBuilder, type ModelProto, type Value, writeOnnx } from '@tierwise/graph';
 import type { Feature } from './layers/layers.ts';
 import { type Mask, type Parameter, type Statistic, TrainingLayers } from './layers/training.ts';
 import type { Network } from './networks/index.ts';
@@ -161,6 +161,7 @@ function writeStep(
     b.output(loss, 'float32', [], `loss.${name}`);
     b.output(correct, 'float32', [], `correct.${name}`);
   }
+  nameOutputs(b.model);
   return {
     model: writeOnnx(b.model),
     heads: heads.map(({ name }) => name),
@@ -169,4 +170,29 @@ function writeStep(
     masks: layers.masks,
     state,
   };
+}
+
+type Node = NonNullable<ModelProto['graph']>['node'][number];
+
+/** Gives what a graph's outputs are made of their names, so that no Identity copies a whole state in each step. */
+function nameOutputs(model: ModelProto): void {
+  const graph = model.graph!;
+  const outputs = new Set(graph.output.map(({ name }) => name));
+  const made = new Set(
+    graph.node.filter(({ opType }) => opType !== 'Identity').flatMap(({ output }) => output),
+  );
+  const names = new Map<string, string>();
+  const copies = new Set<Node>();
+  for (const node of graph.node) {
+    const [from, to] = [node.input[0]!, node.output[0]!];
+    if (node.opType !== 'Identity' || !outputs.has(to) || !made.has(from) || names.has(from)) continue;
+    names.set(from, to);
+    copies.add(node);
+  }
+  graph.node = graph.node.filter((node) => !copies.has(node));
+  const named = (name: string) => names.get(name) ?? name;
+  for (const node of graph.node) {
+    node.input = node.input.map(named);
+    node.output = node.output.map(named);
+  }
 }

@@ -1,5 +1,4 @@
-import { elementCount, type Tensor, TierwiseError, tensor } from '@tierwise/core';
-import { type OrtSession, openSession } from '@tierwise/ort';
+import { type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import type { Backbone } from './backbone.ts';
 import { emptyBatch, epochOrder, fillBatch, holdBack, startingValues } from './batches.ts';
 import { type ByHead, type EpochRecord, loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
@@ -10,6 +9,7 @@ import { branchPhase, isOfBranch, type Phase, type PhaseOpener, phasesOfNetwork 
 import { cosineRate } from './schedule.ts';
 import type { PhaseKind, PhaseSettings, TrainingSettings } from './settings.ts';
 import type { TrainingStep } from './step.ts';
+import { freshState, openStep, type State } from './step-runner.ts';
 
 /** How far a training has come. Epochs and steps are those of the phase; means and shares are over the epoch so far. */
 export interface TrainingProgress {
@@ -46,10 +46,6 @@ export interface Trained {
   readonly weights: Weights;
   readonly history: readonly EpochRecord[];
 }
-
-type State = Map<string, Tensor<'float32'>>;
-
-const scalarTensor = (value: number) => tensor('float32', [], Float32Array.of(value));
 
 /**
  * Trains the network that `settings` name, phase by phase, and gives its weights. The same settings, data and threads
@@ -97,29 +93,9 @@ async function runPhases(options: TrainOptions, open: PhaseOpener): Promise<Trai
   const history = [...(saved?.history ?? [])];
   for (const [index, phase] of settings.phases.entries()) {
     if (saved && saved.phase > index) continue;
-    const opened = await open(phase, weights);
-    try {
-      const session = await openSession(opened.step.model, { threads: options.threads });
-      try {
-        const resumed = saved?.phase === index ? saved : undefined;
-        await runPhase({
-          options,
-          phase,
-          index,
-          opened,
-          session,
-          learnt,
-          stepsPerEpoch,
-          weights,
-          history,
-          resumed,
-        });
-      } finally {
-        await session.dispose();
-      }
-    } finally {
-      await opened[Symbol.asyncDispose]();
-    }
+    await using opened = await open(phase, weights);
+    const resumed = saved?.phase === index ? saved : undefined;
+    await runPhase({ options, phase, index, opened, learnt, stepsPerEpoch, weights, history, resumed });
   }
   return { weights, history };
 }
@@ -136,7 +112,6 @@ interface PhaseRun {
   readonly phase: PhaseSettings;
   readonly index: number;
   readonly opened: Phase;
-  readonly session: OrtSession;
   readonly learnt: Uint32Array;
   readonly stepsPerEpoch: number;
   /** Of earlier phases; this one's are added at its end. */
@@ -144,22 +119,6 @@ interface PhaseRun {
   /** Each epoch is added. */
   readonly history: EpochRecord[];
   readonly resumed: Resumed | undefined;
-}
-
-/**
- * The state that a phase starts with: weights of earlier phases where there are any, else values drawn for them; slots
- * of the optimiser are zero.
- */
-function freshState({ opened: { step }, phase, weights, options }: PhaseRun): State {
-  const drawn = startingValues(step, options.settings.seed, isOfBranch(phase) ? 'branch' : 'parameters');
-  return new Map(
-    step.state.map(({ name, dims }) => {
-      const values = new Float32Array(elementCount(dims));
-      const start = drawn.has(name) ? (weights.get(name) ?? drawn.get(name)) : undefined;
-      if (start) values.set(start);
-      return [name, tensor('float32', dims, values)];
-    }),
-  );
 }
 
 function restoredState(step: TrainingStep, saved: Resumed, path: string): State {
@@ -178,7 +137,7 @@ function restoredState(step: TrainingStep, saved: Resumed, path: string): State 
 }
 
 async function runPhase(run: PhaseRun): Promise<void> {
-  const { options, phase, opened, session, learnt, stepsPerEpoch, weights, history, resumed } = run;
+  const { options, phase, opened, learnt, stepsPerEpoch, weights, history, resumed } = run;
   const { settings, data, checkpoint: path } = options;
   const { batch, seed } = settings;
   const { step } = opened;
@@ -187,15 +146,14 @@ async function runPhase(run: PhaseRun): Promise<void> {
   const epochsBefore = settings.phases.slice(0, run.index).reduce((sum, { epochs }) => sum + epochs, 0);
   const stepsBefore = epochsBefore * stepsPerEpoch;
 
-  let state = resumed ? restoredState(step, resumed, path) : freshState(run);
-  let next: State = new Map(
-    [...state].map(([name, t]) => [name, tensor('float32', t.dims, new Float32Array(t.data.length))]),
-  );
+  const drawn = startingValues(step, seed, isOfBranch(phase) ? 'branch' : 'parameters');
+  const start = resumed ? restoredState(step, resumed, path) : freshState(step, drawn, weights);
+  const { threads } = options;
+  await using runner = await openStep(step, { optimizer: optimizers[phase.optimizer], start, threads });
   const frozen = [...weights]
-    .filter(([name]) => !state.has(name))
+    .filter(([name]) => !start.has(name))
     .map(([name, values]) => [name, tensor('float32', [values.length], values)] as const);
-  const metrics = step.heads.flatMap((head) => [`loss.${head}`, `correct.${head}`]);
-  const none = metrics.map(() => 0);
+  const none = step.heads.flatMap(() => [0, 0]);
   let running = [...(resumed?.running ?? none)];
   let done = resumed?.step ?? 0;
   const save = () =>
@@ -205,11 +163,10 @@ async function runPhase(run: PhaseRun): Promise<void> {
       step: done,
       history,
       running,
-      tensors: new Map<string, Tensor>([...frozen, ...state]),
+      tensors: new Map<string, Tensor>([...frozen, ...runner.state]),
     });
 
   const filled = emptyBatch(data, batch, step.masks);
-  const optimizer = optimizers[phase.optimizer];
 
   const startedAt = performance.now();
   const startedWith = done;
@@ -224,24 +181,19 @@ async function runPhase(run: PhaseRun): Promise<void> {
     fillBatch(filled, data, samples, step.masks, settings, stepsBefore + done);
 
     const rate = cosineRate(phase.peakRate, done, steps, phase.warmup);
-    const feeds = new Map<string, Tensor>([...state, ...Object.entries(await opened.feeds(filled.pixels))]);
-    feeds.set('targets', filled.targets).set('rate', scalarTensor(rate));
-    for (const [name, value] of Object.entries(optimizer.scalars(done + 1)))
-      feeds.set(name, scalarTensor(value));
-    for (const [i, mask] of filled.masks.entries()) feeds.set(step.masks[i]!.name, mask);
-    const fetches = new Map<string, Tensor | null>([...next].map(([name, t]) => [`${name}.next`, t]));
-    for (const name of metrics) fetches.set(name, null);
-    const outputs = await session.run(feeds, fetches);
-    [state, next] = [next, state];
+    const feeds = Object.entries(await opened.feeds(filled.pixels));
+    feeds.push(['targets', filled.targets]);
+    for (const [i, mask] of filled.masks.entries()) feeds.push([step.masks[i]!.name, mask]);
+    const reached = await runner.run(feeds, rate, done + 1);
     done++;
 
-    const values = metrics.map((name) => Number(outputs.get(name)!.data[0]));
-    if (!values.every(Number.isFinite))
+    if (!reached.every(({ loss }) => Number.isFinite(loss)))
       throw new TierwiseError(
         'TRAINING_DIVERGED',
-        `step ${done} of phase ${phase.kind}: the loss is ${step.heads.map((head, i) => `${values[2 * i]} (${head})`).join(', ')}`,
+        `step ${done} of phase ${phase.kind}: the loss is ${reached.map(({ loss }, i) => `${loss} (${step.heads[i]})`).join(', ')}`,
         { step: done, phase: phase.kind },
       );
+    const values = reached.flatMap(({ loss, correct }) => [loss, correct]);
     running = running.map((sum, i) => sum + values[i]!);
     const seen = index + 1;
     const byHead = (of: (i: number) => number): ByHead =>
@@ -276,6 +228,7 @@ async function runPhase(run: PhaseRun): Promise<void> {
         { step: done, phase: phase.kind },
       );
   }
+  const { state } = runner;
   for (const name of state.keys()) weights.delete(name);
   for (const { name } of [...step.parameters, ...step.statistics]) weights.set(name, state.get(name)!.data);
 }

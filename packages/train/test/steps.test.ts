@@ -1,11 +1,11 @@
-import { random, type Tensor, tensor } from '@tierwise/core';
-import { openSession } from '@tierwise/ort';
+import { random, tensor } from '@tierwise/core';
 import { expect, test } from 'vitest';
 import { startingValues } from '../src/batches.ts';
 import { networks } from '../src/networks/index.ts';
 import { adam } from '../src/optimizer.ts';
 import { mirrorOf } from '../src/settings.ts';
 import { networkStep } from '../src/step.ts';
+import { freshState, openStep } from '../src/step-runner.ts';
 
 const batch = 4;
 const classes = 3;
@@ -19,38 +19,28 @@ async function losses(name: string, steps: number): Promise<{ main: number[]; br
   const plane = height * width;
   const pixels = tensor('uint8', [batch, channels, height, width], new Uint8Array(batch * channels * plane));
   const targets = tensor('float32', [batch, classes], new Float32Array(batch * classes));
-  const rate = tensor('float32', [], Float32Array.of(0.002));
   for (let n = 0; n < batch; n++) {
     const label = n % classes;
     targets.data[n * classes + label] = 1;
     for (let i = 0; i < channels * plane; i++)
       pixels.data[n * channels * plane + i] = (Math.floor(i / plane) === label ? 150 : 30) + r.below(60);
   }
-  const count = (dims: readonly number[]) => dims.reduce((a, d) => a * d, 1);
-  let state = new Map<string, Tensor>(
-    step.state.map(({ name: key, dims }) => [key, tensor('float32', dims, new Float32Array(count(dims)))]),
-  );
-  const started = startingValues(step, 1);
-  for (const { name: key, dims } of step.parameters)
-    state.set(key, tensor('float32', dims, started.get(key)!));
-  const session = await openSession(step.model, { threads: 2 });
-  try {
-    const seen = { main: [] as number[], branch: [] as number[] };
-    for (let i = 0; i < steps; i++) {
-      const feeds = new Map<string, Tensor>(state);
-      for (const [key, value] of Object.entries(adam.scalars(i + 1)))
-        feeds.set(key, tensor('float32', [], Float32Array.of(value)));
-      feeds.set('pixels', pixels).set('targets', targets).set('rate', rate);
-      const names = [...step.state.map(({ name: key }) => `${key}.next`), 'loss.main', 'loss.branch'];
-      const outputs = await session.run(feeds, new Map(names.map((key) => [key, null])));
-      seen.main.push(Number(outputs.get('loss.main')!.data[0]));
-      seen.branch.push(Number(outputs.get('loss.branch')!.data[0]));
-      state = new Map(step.state.map(({ name: key }) => [key, outputs.get(`${key}.next`)!]));
-    }
-    return seen;
-  } finally {
-    await session.dispose();
+  const start = freshState(step, startingValues(step, 1));
+  await using runner = await openStep(step, { optimizer: adam, start, threads: 2 });
+  const seen = { main: [] as number[], branch: [] as number[] };
+  for (let i = 0; i < steps; i++) {
+    const [main, branch] = await runner.run(
+      [
+        ['pixels', pixels],
+        ['targets', targets],
+      ],
+      0.002,
+      i + 1,
+    );
+    seen.main.push(main!.loss);
+    seen.branch.push(branch!.loss);
   }
+  return seen;
 }
 
 test.each(['resnet18', 'mobilenet-v2'])(

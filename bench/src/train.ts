@@ -1,0 +1,150 @@
+import { availableParallelism, cpus } from 'node:os';
+import { random, tensor } from '@tierwise/core';
+import { GraphBuilder, summarize, writeOnnx } from '@tierwise/graph';
+import { openSession } from '@tierwise/ort';
+import {
+  exportMain,
+  findNetwork,
+  freshState,
+  networkStep,
+  openStep,
+  optimizers,
+  startingValues,
+  untrainedWeights,
+} from '@tierwise/train';
+import { chooseCases } from './cases.ts';
+import type { BenchOptions } from './options.ts';
+import type { BenchResult, BenchRow } from './result.ts';
+import { median, significant } from './statistics.ts';
+
+/** Networks whose whole training step is timed: stem and main network, forward, backward and optimiser. */
+export const trainCases = [
+  { name: 'resnet18-b32', network: 'resnet18', batch: 32 },
+  { name: 'lenet-b64', network: 'lenet', batch: 64 },
+] as const;
+
+type TrainCase = (typeof trainCases)[number];
+
+const classes = 10;
+const matrix = 1024;
+/** How long a case goes on, at least two rounds; and how long step and product have a turn each. */
+const caseMs = 30_000;
+const turnMs = 700;
+
+/**
+ * `tierwise bench train`: the training step in onnxruntime, in turn with a product of two matrices of 1024 x 1024 in
+ * the same runtime, whose speed is what the step could at best have. FLOPs of a step are three times those of the
+ * forward pass, as everywhere in the literature.
+ */
+export async function benchTrain(options: BenchOptions): Promise<BenchResult> {
+  const threads = Math.min(4, availableParallelism());
+  const rows: BenchRow[] = [];
+  for (const one of chooseCases(trainCases, options.cases)) rows.push(await benchCase(one, threads, options));
+  return {
+    bench: 'train',
+    conditions: {
+      date: new Date().toISOString().slice(0, 10),
+      cpu: cpus()[0]?.model.trim() ?? 'unknown',
+      cores: availableParallelism(),
+      threads,
+      step: 'stem and main network: forward, loss, backward, optimiser and running averages, float32',
+      matMul: `${matrix} x ${matrix} in the same runtime, in turn with the steps, each for ${turnMs} ms; medians`,
+    },
+    rows,
+  };
+}
+
+async function benchCase(one: TrainCase, threads: number, options: BenchOptions): Promise<BenchRow> {
+  const { signal, onProgress } = options;
+  const network = findNetwork(one.network);
+  onProgress(`${one.name}: writing the step`);
+  const optimizer = optimizers[network.training.optimizer];
+  const step = networkStep(network, undefined, {
+    batch: one.batch,
+    classes,
+    optimizer,
+    weightDecay: network.training.weightDecay,
+  });
+  const { model } = exportMain(network, untrainedWeights(network, classes, 1), classes);
+  const flops = 3 * one.batch * summarize(model).totals.flops;
+  const start = freshState(step, startingValues(step, 1));
+  await using runner = await openStep(step, { optimizer, start, threads });
+  const product = await openProduct(threads);
+  try {
+    const { channels, height, width } = network.input;
+    const r = random(2);
+    const dims = [one.batch, channels, height, width];
+    const count = one.batch * channels * height * width;
+    const pixels = tensor(
+      'uint8',
+      dims,
+      Uint8Array.from({ length: count }, () => r.below(256)),
+    );
+    const targets = tensor('float32', [one.batch, classes], new Float32Array(one.batch * classes));
+    for (let n = 0; n < one.batch; n++) targets.data[n * classes + r.below(classes)] = 1;
+    const masks = step.masks.map(({ name, dims }) => {
+      const length = dims.reduce((a, d) => a * d, 1);
+      return [name, tensor('float32', dims, new Float32Array(length).fill(1))] as const;
+    });
+    const feeds = [['pixels', pixels], ['targets', targets], ...masks] as const;
+    let number = 0;
+    const times = { step: [] as number[], product: [] as number[] };
+    const until = performance.now() + caseMs;
+    const rounds = options.runs ?? Number.POSITIVE_INFINITY;
+    for (let round = 0; round < rounds && (round < 2 || performance.now() < until); round++) {
+      signal.throwIfAborted();
+      times.product.push(...(await inARow(product.run)));
+      times.step.push(...(await inARow(() => runner.run(feeds, 1e-3, ++number))));
+      onProgress(`${one.name}: ${times.step.length} steps, the last of ${times.step.at(-1)!.toFixed(3)} s`);
+    }
+    const own = median(times.step);
+    const gflops = flops / own / 1e9;
+    const matMulGflops = (2 * matrix ** 3) / median(times.product) / 1e9;
+    const metrics = {
+      samplesPerSecond: one.batch / own,
+      stepMs: own * 1000,
+      gflops,
+      matMulGflops,
+      ofMatMul: gflops / matMulGflops,
+    };
+    return {
+      case: one.name,
+      metrics: Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, significant(value)])),
+    };
+  } finally {
+    await product.dispose();
+  }
+}
+
+/** Seconds of each run, one after the other for `turnMs`; the first of several, which finds other data in the caches, is left out. */
+async function inARow(work: () => Promise<unknown>): Promise<number[]> {
+  const times: number[] = [];
+  const until = performance.now() + turnMs;
+  while (times.length < 2 || performance.now() < until) {
+    const start = performance.now();
+    await work();
+    times.push((performance.now() - start) / 1000);
+  }
+  return times.slice(1);
+}
+
+/** The product of two matrices, both given anew, into a matrix that is there. */
+async function openProduct(threads: number) {
+  const dims = [matrix, matrix];
+  const b = new GraphBuilder('product');
+  const [x, y] = [b.input('x', 'float32', dims), b.input('y', 'float32', dims)];
+  b.output(b.op('MatMul', [x, y]), 'float32', dims, 'z');
+  const session = await openSession(writeOnnx(b.model), { threads });
+  const r = random(3);
+  const draw = () =>
+    tensor(
+      'float32',
+      dims,
+      Float32Array.from({ length: matrix ** 2 }, () => r.normal()),
+    );
+  const [left, right, into] = [draw(), draw(), draw()];
+  return {
+    run: () => session.run({ x: left, y: right }, { z: into }),
+    dispose: () => session.dispose(),
+  };
+}
