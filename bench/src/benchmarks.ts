@@ -58,7 +58,7 @@ export const benchmarks = {
     run: cancellable((options) => benchFig13(options)),
   },
   train: {
-    summary: 'training steps in onnxruntime, against its own matrix product',
+    summary: 'training steps in onnxruntime, against its own matrix product and tfjs',
     cases: names(trainCases),
     run: cancellable(benchTrain),
   },

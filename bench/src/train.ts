@@ -12,9 +12,12 @@ import {
   startingValues,
   untrainedWeights,
 } from '@tierwise/train';
+import { callPage, openPage, startBrowser } from './browser.ts';
 import { chooseCases } from './cases.ts';
 import type { BenchOptions } from './options.ts';
+import type { TrainInput } from './pages/train.ts';
 import type { BenchResult, BenchRow } from './result.ts';
+import { buildPage, serveSite } from './site.ts';
 import { median, significant } from './statistics.ts';
 
 /** Networks whose whole training step is timed: stem and main network, forward, backward and optimiser. */
@@ -47,6 +50,7 @@ export async function benchTrain(options: BenchOptions): Promise<BenchResult> {
       cpu: cpus()[0]?.model.trim() ?? 'unknown',
       cores: availableParallelism(),
       threads,
+      tfjs: 'LeNet alone: WebAssembly backend, SIMD, one thread, in Chromium; the same network and batch',
       step: 'stem and main network: forward, loss, backward, optimiser and running averages, float32',
       matMul: `${matrix} x ${matrix} in the same runtime, in turn with the steps, each for ${turnMs} ms; medians`,
     },
@@ -100,12 +104,14 @@ async function benchCase(one: TrainCase, threads: number, options: BenchOptions)
     const own = median(times.step);
     const gflops = flops / own / 1e9;
     const matMulGflops = (2 * matrix ** 3) / median(times.product) / 1e9;
+    const rival = one.network === 'lenet' ? await tfjsSeconds(one, options) : undefined;
     const metrics = {
       samplesPerSecond: one.batch / own,
       stepMs: own * 1000,
       gflops,
       matMulGflops,
       ofMatMul: gflops / matMulGflops,
+      ...(rival === undefined ? {} : { tfjsStepMs: rival * 1000, vsTfjs: rival / own }),
     };
     return {
       case: one.name,
@@ -114,6 +120,20 @@ async function benchCase(one: TrainCase, threads: number, options: BenchOptions)
   } finally {
     await product.dispose();
   }
+}
+
+/** Seconds of LeNet's step in tfjs, in a page after our steps; undefined without a browser. */
+async function tfjsSeconds(one: TrainCase, options: BenchOptions): Promise<number | undefined> {
+  if (options.chromePath === undefined) return undefined;
+  options.onProgress(`${one.name}: tfjs`);
+  await using browser = await startBrowser(options.chromePath, options.signal);
+  await using site = await serveSite(await buildPage('train'), { compress: false });
+  await using fresh = await openPage(browser);
+  const times = await callPage<TrainInput, number[]>(fresh.page, `http://127.0.0.1:${site.port}/train.html`, {
+    batch: one.batch,
+    runs: options.runs ?? 8,
+  });
+  return median(times);
 }
 
 /** Seconds of each run, one after the other for `turnMs`; the first of several, which finds other data in the caches, is left out. */
