@@ -8,10 +8,12 @@ import type { Manifest } from '@tierwise/plan';
 import {
   type Dataset,
   type DatasetSplit,
+  type EpochRecord,
   type ExitSample,
   judge,
   loadDataset,
   openBundled,
+  runRecordFiles,
   trainingFacts,
 } from '@tierwise/train';
 
@@ -70,6 +72,18 @@ export async function measureBundle(
     onProgress: (p) => onProgress(`${basename(folder)}: ${p.done} of ${p.samples} samples`),
   });
   return { folder, manifest, mainAccuracy, samples, data };
+}
+
+/** The epochs of a training whose record lies beside its bundle; none where there is no record. */
+export async function trainingHistory(folder: string): Promise<readonly EpochRecord[]> {
+  const { json } = runRecordFiles(folder);
+  try {
+    const { format, history } = JSON.parse(await readFile(json, 'utf8'));
+    return format === 'tierwise-run/1' && Array.isArray(history) ? history : [];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || error instanceof SyntaxError) return [];
+    throw error;
+  }
 }
 
 /** How far a training has come that has left a checkpoint and no bundle; undefined where there is none. */

@@ -43,6 +43,20 @@ test('a row that is not trained stays, with the paper and the command; one under
       history: [{ phase: 'main' }, { phase: 'main' }],
     }),
   );
+  await writeFile(
+    join(root, 'runs/resnet18-cifar-10.run.json'),
+    JSON.stringify({
+      format: 'tierwise-run/1',
+      history: [1, 2].map((epoch) => ({
+        phase: 'main',
+        epoch,
+        losses: { main: 2 / epoch },
+        accuracies: { main: epoch / 4 },
+        rate: 0.1,
+        seconds: 1,
+      })),
+    }),
+  );
   const { rows, blocks } = await benchTable1(options(), root);
   expect(rows.map((row) => row.case)).toEqual(table1Rows.map(({ name }) => name));
   const state = (name: string) => rows.find((row) => row.case === name)!.facts!['state'];
@@ -55,6 +69,9 @@ test('a row that is not trained stays, with the paper and the command; one under
   }
   expect(htmlReport({ bench: 'table1', conditions: {}, rows, blocks: blocks! })).toContain(
     'not trained here',
+  );
+  expect(blocks!.flatMap((block) => (block.kind === 'lines' ? [block.title] : []))).toContain(
+    'resnet18-cifar-10, training: Loss',
   );
   await checkpoint('{');
   const [again] = (await benchTable1(options('resnet18-cifar-10'), root)).rows;

@@ -1,11 +1,14 @@
 import { availableParallelism, cpus } from 'node:os';
+import { join } from 'node:path';
 import {
   type Block,
   curveBlocks,
   type DatasetSplit,
+  type EpochRecord,
   evaluationOf,
   exitCurve,
   type Interval,
+  runCurves,
   type TrainingFacts,
   thresholdOf,
   trainingFacts,
@@ -14,7 +17,14 @@ import {
 import { chooseCases } from './cases.ts';
 import type { BenchOptions } from './options.ts';
 import type { BenchResult, BenchRow } from './result.ts';
-import { findBundles, type MeasuredBundle, measureBundle, repository, unfinished } from './runs.ts';
+import {
+  findBundles,
+  type MeasuredBundle,
+  measureBundle,
+  repository,
+  trainingHistory,
+  unfinished,
+} from './runs.ts';
 import { mean, significant } from './statistics.ts';
 import { type Table1Row, table1Rows } from './table1-rows.ts';
 
@@ -43,6 +53,8 @@ interface Filled {
   readonly testSamples: number;
   readonly training?: TrainingFacts | undefined;
   readonly checks?: Checks;
+  /** Epochs done, also of a training that goes on. */
+  readonly history: readonly EpochRecord[];
 }
 
 /**
@@ -81,12 +93,14 @@ async function fill(
   for (const folder of await findBundles(root, row.bundle))
     measured.push(await measureBundle(folder, row.data, data, options));
   const [first] = measured;
+  const history = await trainingHistory(first?.folder ?? join(root, `${row.bundle}.tierwise`));
   if (first === undefined)
     return {
       row,
       measured,
       state: (await unfinished(root, row.bundle)) ?? 'not trained here',
       testSamples: 0,
+      history,
     };
   const evaluations = measured.map(({ manifest, data: test, mainAccuracy, samples }) =>
     evaluationOf(manifest, test, mainAccuracy, samples),
@@ -104,6 +118,7 @@ async function fill(
     row,
     measured,
     state: 'trained',
+    history,
     shares,
     testSamples: first.samples.length,
     training: trainingFacts(first.manifest.provenance?.['settings']),
@@ -220,6 +235,13 @@ function blocksOf(filled: readonly Filled[]): Block[] {
           { threshold: row.paper.threshold, label: "the paper's" },
         ],
       }),
+    ),
+    ...filled.flatMap(({ row, history }) =>
+      history.length === 0
+        ? []
+        : runCurves(history).map((block) =>
+            'title' in block ? { ...block, title: `${row.name}, training: ${block.title}` } : block,
+          ),
     ),
   ];
 }
