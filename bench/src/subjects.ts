@@ -41,7 +41,9 @@ export async function openSubject(name: string): Promise<Subject> {
     manifest,
     branch,
     fp32: writeOnnx(main),
-    int8: writeOnnx(quantizeInt8(main, await calibrate(main, manifest.input.dims, noise(manifest.input.dims)))),
+    int8: writeOnnx(
+      quantizeInt8(main, await calibrate(main, manifest.input.dims, noise(manifest.input.dims))),
+    ),
     tfjs: toTfjs(main),
   };
 }
