@@ -49,7 +49,7 @@ export interface Socket {
   addEventListener(type: 'message', listener: (event: { readonly data: unknown }) => void): void;
   addEventListener(type: 'open' | 'close' | 'error', listener: () => void): void;
 }
-export type SocketConstructor = new (url: string) => Socket;
+export type SocketConstructor = new (url: string, protocols: string[]) => Socket;
 
 export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
@@ -67,7 +67,17 @@ export interface LoadOptions {
   readonly edge?: boolean | string | undefined;
   /** Whether the picture itself may leave the device; `edge-only` is refused unless true. Default false. */
   readonly rawInputMayLeave?: boolean | undefined;
-  /** Replacements for the globals of a page, for other hosts. `random` (uniform in [0, 1)) spreads reconnects. */
+  /** One of the edge's tokens, when it wants one. */
+  readonly token?: string | undefined;
+  /**
+   * When the visitor has agreed: sends this share of the samples that the device is sure of as well, above 0 to 1, to be
+   * counted by an edge that takes audits. Answers do not wait for that, and its failures are ignored.
+   */
+  readonly audit?: { readonly share: number } | undefined;
+  /**
+   * Replacements for the globals of a page, for other hosts; where there is no WebSocket, samples go by HTTP. `random`
+   * (uniform in [0, 1)) spreads reconnects and draws audits.
+   */
   readonly fetch?: typeof fetch | undefined;
   readonly WebSocket?: SocketConstructor | undefined;
   readonly random?: (() => number) | undefined;
@@ -108,6 +118,8 @@ export interface CompositeEvents {
   edge: EdgeState;
   /** An answer came from the branch because the edge did not give one. */
   degraded: Degraded;
+  /** As `degraded`: the edge does not know this version of the bundle any more, so the page should load it again. */
+  outdated: Degraded;
 }
 
 /** A loaded bundle. One instance serves any number of calls at once; dispose it when the page is done. */

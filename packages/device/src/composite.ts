@@ -1,10 +1,10 @@
 import { argmax, preprocess, TierwiseError } from '@tierwise/core';
 import type { Plan } from '@tierwise/plan';
 import { checkThreshold, type Outcome, throwIfAborted } from '@tierwise/runtime';
-import type { Answer, ClassifyOptions, Composite, CompositeEvents, Picture } from './api.ts';
+import type { Answer, ClassifyOptions, Composite, CompositeEvents, LoadOptions, Picture } from './api.ts';
 import type { Located } from './bundle.ts';
 import type { Events } from './events.ts';
-import type { Link } from './link.ts';
+import type { Link, LinkOptions } from './link.ts';
 import { toPixels } from './pixels.ts';
 import type { Planner, PlanOptions } from './planner.ts';
 
@@ -13,10 +13,17 @@ export interface CompositeParts {
   readonly planner: Planner;
   readonly link: Link | undefined;
   readonly events: Events<CompositeEvents>;
+  /** What the link is to tell the edge. */
+  readonly told: LinkOptions['told'];
+  readonly audit: LoadOptions['audit'];
+  readonly random: () => number;
 }
 
 /** A composite of parts that it owns from here on. `plan` is prepared. */
-export function createComposite(plan: Plan, { manifest, planner, link, events }: CompositeParts): Composite {
+export function createComposite(
+  plan: Plan,
+  { manifest, planner, link, events, told, audit, random }: CompositeParts,
+): Composite {
   let current = plan;
   let threshold: number | undefined;
   /** Counts calls of `use`: of two at the same time the later one wins. */
@@ -42,7 +49,18 @@ export function createComposite(plan: Plan, { manifest, planner, link, events }:
       policies: { threshold: options.threshold ?? threshold, timeoutMs },
     });
     const answer = toAnswer(running, outcome, started);
-    if (answer.degraded !== undefined) events.emit('degraded', answer.degraded);
+    const { degraded } = answer;
+    if (degraded) {
+      events.emit('degraded', degraded);
+      if (degraded.code === 'ARTIFACT_UNKNOWN') events.emit('outdated', degraded);
+    } else if (answer.tier === 'device') {
+      told.deviceExits++;
+      if (audit && random() < audit.share) {
+        // The same sample once more, unsure of it this time. An audit that fails is a sample less.
+        const policies = { threshold: 0, auditShare: audit.share };
+        planner.runtime.run(running, input, { policies }).catch(() => {});
+      }
+    }
     return answer;
   }
 

@@ -8,8 +8,11 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type WebSocket as ServerSocket, WebSocket } from 'ws';
 import { reply, scored, startEdge, type TestEdge } from '../test/edge.ts';
+import { plansOf, tinyManifest } from '../test/site.ts';
 import type { EdgeState } from './api.ts';
-import { type Link, openLink, pauseMs } from './link.ts';
+import { type Link, type LinkOptions, openLink, pauseMs } from './link.ts';
+
+const plan = plansOf(tinyManifest()).find(({ strategy }) => strategy === 'lcdnn')!;
 
 const endings: (() => unknown)[] = [];
 afterEach(async () => {
@@ -24,7 +27,10 @@ async function edgeThat(answer: Parameters<typeof startEdge>[0], port?: number):
 }
 
 /** A link with the states it went through, and a way to wait for one. */
-function linkTo(url: string): {
+function linkTo(
+  url: string,
+  changes: Partial<LinkOptions> = {},
+): {
   link: Link;
   states: EdgeState[];
   until: (state: EdgeState) => Promise<void>;
@@ -34,7 +40,10 @@ function linkTo(url: string): {
   const link = openLink({
     url,
     WebSocket,
+    fetch,
     random: () => 0,
+    told: { deviceExits: 0 },
+    ...changes,
     onState: (state) => {
       states.push(state);
       for (const look of waiting) look();
@@ -55,12 +64,11 @@ function linkTo(url: string): {
 /** A request whose one element is `value`. */
 function ask(value: number, changes: Partial<TransportRequest> = {}): TransportRequest {
   return {
-    model: 'tiny.rest',
-    section: 'rest',
-    plan: 'lcdnn:tiny:00000000',
-    tensors: new Map([
-      ['stem', { value: tensor('float32', [1], Float32Array.of(value)), codec: { kind: 'raw' } }],
-    ]),
+    plan,
+    section: plan.sections[1]!,
+    inputs: new Map([['stem', tensor('float32', [1], Float32Array.of(value))]]),
+    links: [{ ...plan.links[1]!, codec: { kind: 'raw' } }],
+    policies: {},
     onSent: () => {},
     ...changes,
   };
@@ -82,7 +90,7 @@ describe('requests', () => {
     expect(order).toEqual(['sent']);
     expect(seen[0]).toMatchObject({
       modelName: 'tiny.rest',
-      parameters: { plan: 'lcdnn:tiny:00000000', section: 'rest' },
+      parameters: { plan: plan.id, section: 'rest', key: expect.any(String), deadlineMs: 5000 },
     });
     expect(got).toMatchObject({ queueMs: 1, computeMs: 2 });
     expect([...got.tensors.get('scores')!.data]).toEqual([9, 0, 0]);
@@ -170,7 +178,7 @@ describe('waiting', () => {
       }
     });
     const { link, states } = linkTo(edge.url);
-    await expect(link.send(ask(1, { timeoutMs: 20 }))).rejects.toMatchObject({
+    await expect(link.send(ask(1, { policies: { timeoutMs: 20 } }))).rejects.toMatchObject({
       code: 'TIMEOUT',
       details: { timeoutMs: 20 },
     });
@@ -187,7 +195,9 @@ describe('waiting', () => {
     const onSent = () => {
       sent = true;
     };
-    await expect(link.send(ask(1, { timeoutMs: 20, onSent }))).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await expect(link.send(ask(1, { policies: { timeoutMs: 20 }, onSent }))).rejects.toMatchObject({
+      code: 'TIMEOUT',
+    });
     expect(sent).toBe(false);
   });
 

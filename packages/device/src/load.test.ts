@@ -149,17 +149,6 @@ describe('loading', () => {
     await expect(open(url, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
-  test('a host without WebSocket says so unless no edge is wanted', async () => {
-    const { url } = await site();
-    const { WebSocket: own } = globalThis;
-    Reflect.deleteProperty(globalThis, 'WebSocket');
-    endings.push(() => own !== undefined && Object.assign(globalThis, { WebSocket: own }));
-    await expect(load(url)).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
-    const alone = await load(url, { edge: false });
-    expect(alone.edgeState).toBe('none');
-    await alone.dispose();
-  });
-
   test('an edge elsewhere, by http or ws address; other addresses are refused', async () => {
     const { url } = await site(tinyManifest());
     const stream = new URL('/v2/stream', url);

@@ -1,6 +1,6 @@
 import { binaryEngine } from '@tierwise/binary';
 import { TierwiseError } from '@tierwise/core';
-import type { CompositeEvents, Load, LoadOptions, SocketConstructor } from './api.ts';
+import type { CompositeEvents, Load, LoadOptions } from './api.ts';
 import { fetchManifest, type Located, resolve } from './bundle.ts';
 import { createComposite } from './composite.ts';
 import { createEvents } from './events.ts';
@@ -15,17 +15,23 @@ export const load: Load = async (url, options = {}) => {
     engines = [],
     strategies = {},
     rawInputMayLeave = false,
+    random = Math.random,
+    audit,
   } = options;
   const fetch = options.fetch ?? globalThis.fetch;
   const located = await fetchManifest(url, { fetch, signal });
   const events = createEvents<CompositeEvents>();
+  const told = { deviceExits: 0 };
   const stream = streamUrl(located, options.edge ?? true);
   const link =
     stream &&
     openLinkLater({
       url: stream.href,
-      WebSocket: options.WebSocket ?? pageWebSocket(),
-      random: options.random ?? Math.random,
+      WebSocket: options.WebSocket ?? globalThis.WebSocket,
+      fetch,
+      token: options.token,
+      random,
+      told,
       onState: (state) => events.emit('edge', state),
     });
   const planner = createPlanner({
@@ -38,7 +44,7 @@ export const load: Load = async (url, options = {}) => {
   });
   try {
     const plan = await planner.make(strategy, { signal, onProgress });
-    return createComposite(plan, { manifest: located.manifest, planner, link, events });
+    return createComposite(plan, { manifest: located.manifest, planner, link, events, told, audit, random });
   } catch (error) {
     link?.close();
     await planner.dispose();
@@ -55,12 +61,4 @@ function streamUrl({ manifest, url }: Located, edge: NonNullable<LoadOptions['ed
   stream.hash = '';
   if (/^wss?:$/.test(stream.protocol)) return stream;
   throw new TierwiseError('REQUEST_INVALID', `the edge's address "${address}" is neither http(s) nor ws(s)`);
-}
-
-function pageWebSocket(): SocketConstructor {
-  if (typeof WebSocket !== 'undefined') return WebSocket;
-  throw new TierwiseError(
-    'REQUEST_INVALID',
-    'there is no WebSocket here: give one in the options, or `edge: false` to go without an edge',
-  );
 }

@@ -4,7 +4,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { writeProgram } from '@tierwise/binary';
 import { type Tensor, TierwiseError, tensor, toTierwiseError } from '@tierwise/core';
-import { type Engine, type Manifest, parseManifest, strategies } from '@tierwise/plan';
+import { type Engine, type Manifest, type Plan, parseManifest, strategies } from '@tierwise/plan';
 import { createRuntime, replyMessage, serve } from '@tierwise/runtime';
 import { decodeFrame, encodeFrame, failureOf, unpack } from '@tierwise/wire';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -156,7 +156,14 @@ export async function startSite(manifest: Manifest = tinyManifest({ served })): 
 }
 
 /** The Plan of that id, made here as the device made it there. */
-function planOf(manifest: Manifest, id: string) {
+function planOf(manifest: Manifest, id: string): Plan {
+  const plan = plansOf(manifest).find((candidate) => candidate.id === id);
+  if (plan === undefined) throw new TierwiseError('ARTIFACT_UNKNOWN', `no Plan ${id}`);
+  return plan;
+}
+
+/** The Plan of each strategy. */
+export function plansOf(manifest: Manifest): Plan[] {
   const context = {
     uplinkBitsPerSecond: 1e6,
     downlinkBitsPerSecond: 1e6,
@@ -165,10 +172,7 @@ function planOf(manifest: Manifest, id: string) {
     resident: [],
   };
   const profile = { deviceFlopsPerSecond: 1e9, edgeFlopsPerSecond: 1e9 };
-  const plans = Object.values(strategies).map(
+  return Object.values(strategies).map(
     (strategy) => strategy(manifest, profile, context, { objective: 'latency', rawInputMayLeave: true }).plan,
   );
-  const plan = plans.find((candidate) => candidate.id === id);
-  if (plan === undefined) throw new TierwiseError('ARTIFACT_UNKNOWN', `no Plan ${id}`);
-  return plan;
 }

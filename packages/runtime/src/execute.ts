@@ -1,19 +1,10 @@
-import { elementCount, type Tensor, TierwiseError, toTierwiseError } from '@tierwise/core';
-import type { CodecPolicy, Link, LoadedSection, Plan, RunTimings, Section } from '@tierwise/plan';
+import { type Tensor, TierwiseError, toTierwiseError } from '@tierwise/core';
+import type { Link, LoadedSection, Plan, RunTimings, Section } from '@tierwise/plan';
 import { abortError } from './abort.ts';
 import { type JudgedExit, judge } from './exits.ts';
 import type { Degraded, Outcome, PathStep, Sent } from './outcome.ts';
-import type { Outgoing, Transport } from './transport.ts';
-
-/** What overrides the Plan's policies for one sample. */
-export interface Policies {
-  /** Threshold of every entropy exit judged here, 0..1.01. */
-  readonly threshold?: number | undefined;
-  /** Codec of every link that leaves this place. */
-  readonly codec?: CodecPolicy | undefined;
-  /** How long the transport may take, ms; its own default when undefined. */
-  readonly timeoutMs?: number | undefined;
-}
+import type { Policies } from './policies.ts';
+import type { Transport } from './transport.ts';
 
 /** The place that executes. */
 export interface Host {
@@ -155,16 +146,16 @@ async function finishElsewhere(
       });
     }
     const asked = host.now();
-    const tensors = outgoing(inputs, links, policies.codec);
     const reply = await host.send({
-      model: section.model,
-      section: section.id,
-      plan: plan.id,
-      tensors,
+      plan,
+      section,
+      inputs,
+      links,
+      policies,
+      judged: judged.at(-1),
       signal,
-      timeoutMs: policies.timeoutMs,
-      onSent: (packedBytes) => {
-        sent = describe(tensors, packedBytes);
+      onSent: (what) => {
+        sent = what;
       },
     });
     const { queueMs, computeMs, uplinkBytes, downlinkBytes } = reply;
@@ -190,31 +181,6 @@ async function finishElsewhere(
     if (answer === undefined || code === 'CANCELLED' || code === 'DISPOSED') throw toTierwiseError(error);
     return outcome(plan, judged, answer, path, sent, { code, reason: message });
   }
-}
-
-function outgoing(
-  inputs: ReadonlyMap<string, Tensor>,
-  links: readonly Link[],
-  override: CodecPolicy | undefined,
-): Map<string, Outgoing> {
-  return new Map(
-    links.flatMap((link) =>
-      link.tensors.map(
-        (name) => [name, { value: inputs.get(name)!, codec: override ?? link.codec }] as const,
-      ),
-    ),
-  );
-}
-
-function describe(tensors: ReadonlyMap<string, Outgoing>, bytes: number): Sent {
-  const values = [...tensors.values()].map(({ value }) => value);
-  const elements = values.reduce((sum, { dims }) => sum + elementCount(dims), 0);
-  return {
-    tensor: [...tensors.keys()].join(', '),
-    dims: values.length === 1 ? values[0]!.dims : [elements],
-    bytes,
-    rawBytes: 4 * elements,
-  };
 }
 
 function outcome(

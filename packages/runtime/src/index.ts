@@ -1,7 +1,8 @@
 export { abortError, orAborted, throwIfAborted } from './abort.ts';
-export type { Policies } from './execute.ts';
-export { packedBytes, readReply, replyMessage, requestMessage } from './messages.ts';
+export type { JudgedExit } from './exits.ts';
+export { readReply, replyMessage, requestMessage, sentWith } from './messages.ts';
 export type * from './outcome.ts';
+export type { Policies } from './policies.ts';
 export {
   type CallOptions,
   checkThreshold,

@@ -1,35 +1,61 @@
-import { type Tensor, TierwiseError, tensor } from '@tierwise/core';
+import { argmax, elementCount, type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import type { Plan } from '@tierwise/plan';
 import { type InferParameters, type InferRequest, type InferResponse, pack } from '@tierwise/wire';
-import type { Outcome } from './outcome.ts';
+import type { Outcome, Sent } from './outcome.ts';
 import type { TransportReply, TransportRequest } from './transport.ts';
 
 /*
- * Transport requests as messages of the Open Inference Protocol: what is not a tensor travels as parameters.
- *   request    plan      id of the Plan             section    id of the section within it
- *   response   exit      id of the exit that answered
- *              queueMs   computeMs                  what the sample took there, ms
+ * Transport requests as messages of the Open Inference Protocol: what is not a tensor travels as parameters, which
+ * docs/wire.md explains.
  */
 
 /**
- * The message that carries `request`, each tensor packed as its codec says; the reply brings `id` back.
+ * The message that carries `request`, each tensor packed as its link says; the reply brings `id` back. `parameters` is
+ * what the transport itself has to say.
  * @throws TierwiseError as `pack` of @tierwise/wire does
  */
 export function requestMessage(
-  { model, section, plan, tensors }: Pick<TransportRequest, 'model' | 'section' | 'plan' | 'tensors'>,
+  { plan, section, inputs, links, policies, judged }: Omit<TransportRequest, 'signal' | 'onSent'>,
   id: string,
+  parameters: InferParameters = {},
 ): InferRequest {
-  const inputs = new Map<string, Tensor>();
-  for (const [name, { value, codec }] of tensors) {
-    const bytes = pack(value as Tensor<'float32'>, codec);
-    inputs.set(name, tensor('uint8', [bytes.length], bytes));
+  const packed = new Map<string, Tensor>();
+  for (const { tensors, codec } of links) {
+    for (const name of tensors) {
+      const bytes = pack(inputs.get(name) as Tensor<'float32'>, policies.codec ?? codec);
+      packed.set(name, tensor('uint8', [bytes.length], bytes));
+    }
   }
-  return { kind: 'request', modelName: model, id, parameters: { plan, section }, inputs, outputs: [] };
+  const { auditShare } = policies;
+  const { edgeMs } = plan.predicted;
+  return {
+    kind: 'request',
+    modelName: section.model,
+    id,
+    parameters: {
+      plan: plan.id,
+      section: section.id,
+      ...(edgeMs > 0 ? { predictedMs: edgeMs } : {}),
+      ...(judged === undefined ? {} : { entropy: judged.entropy, branchClass: argmax(judged.scores) }),
+      ...(auditShare === undefined ? {} : { auditShare }),
+      ...parameters,
+    },
+    inputs: packed,
+    outputs: [],
+  };
 }
 
-/** Bytes that the tensors of a request take as packed. */
-export function packedBytes({ inputs }: InferRequest): number {
-  return [...inputs.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+/** What leaves with `message`, which carries `request`. */
+export function sentWith({ inputs }: Pick<TransportRequest, 'inputs'>, message: InferRequest): Sent {
+  const names = [...message.inputs.keys()];
+  const dims = names.map((name) => inputs.get(name)!.dims);
+  const elements = dims.reduce((sum, one) => sum + elementCount(one), 0);
+  return {
+    tensor: names.join(', '),
+    dims: dims.length === 1 ? dims[0]! : [elements],
+    bytes: [...message.inputs.values()].reduce((sum, { data }) => sum + data.byteLength, 0),
+    rawBytes: 4 * elements,
+  };
 }
 
 /** The message that answers a request with the same `id` and `modelName` by `outcome`: the scores and the times. */

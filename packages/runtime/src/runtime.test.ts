@@ -17,9 +17,10 @@ import {
   tinyEngine,
   tinyManifest,
 } from '../test/tiny.ts';
+import { requestMessage } from './messages.ts';
 import { createRuntime, type RuntimeOptions } from './runtime.ts';
 import { serve } from './serve.ts';
-import type { Transport } from './transport.ts';
+import type { Transport, TransportRequest } from './transport.ts';
 
 const model = tinyManifest();
 const planOf = (name: keyof typeof strategies, manifest = model) =>
@@ -45,7 +46,7 @@ const unsure = pixels(3, 2, 1, 7);
 const failing =
   (error: unknown, sent = false): Transport =>
   async ({ onSent }) => {
-    if (sent) onSent(100);
+    if (sent) onSent({ tensor: 'stem', dims: [1, 1, 2, 2], bytes: 100, rawBytes: 16 });
     throw error;
   };
 
@@ -95,6 +96,28 @@ describe('exits', () => {
     await expect(device().run(lcdnn, sure, { policies: { threshold } })).rejects.toMatchObject({
       code: 'PLAN_INVALID',
     });
+  });
+
+  test('the edge learns what was predicted for it and what the branch thought, and whether it is an audit', async () => {
+    const requests: TransportRequest[] = [];
+    const send: Transport = (request) => {
+      requests.push(request);
+      return framesTo(edge(), request.plan)(request);
+    };
+    const first = await device({ send }).run(lcdnn, unsure);
+    await device({ send }).run(lcdnn, sure, { policies: { threshold: 0, auditShare: 0.25 } });
+    await device({ send }).run(planOf('edge-only'), sure);
+    expect(requests.map((request) => requestMessage(request, '1').parameters)).toEqual([
+      {
+        plan: lcdnn.id,
+        section: 'rest',
+        predictedMs: lcdnn.predicted.edgeMs,
+        entropy: first.firstEntropy,
+        branchClass: 0,
+      },
+      expect.objectContaining({ auditShare: 0.25, branchClass: 0, entropy: expect.any(Number) }),
+      { plan: planOf('edge-only').id, section: 'edge', predictedMs: expect.any(Number) },
+    ]);
   });
 
   test('the codec can be given for one sample', async () => {

@@ -1,8 +1,9 @@
 import { type Tensor, TierwiseError } from '@tierwise/core';
 import type { Engine, LoadedSection, Plan, Port } from '@tierwise/plan';
 import { orAborted, throwIfAborted } from './abort.ts';
-import { execute, type Host, type Policies, type Start } from './execute.ts';
+import { execute, type Host, type Start } from './execute.ts';
 import type { Outcome } from './outcome.ts';
+import type { Policies } from './policies.ts';
 import { type ArtifactSource, createSections } from './sections.ts';
 import type { Transport } from './transport.ts';
 

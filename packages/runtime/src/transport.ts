@@ -1,28 +1,25 @@
 import type { Tensor } from '@tierwise/core';
-import type { CodecPolicy } from '@tierwise/plan';
+import type { Link, Plan, Section } from '@tierwise/plan';
+import type { JudgedExit } from './exits.ts';
+import type { Sent } from './outcome.ts';
+import type { Policies } from './policies.ts';
 
-/** A tensor on its way out (float32), and how it is to be written. */
-export interface Outgoing {
-  readonly value: Tensor;
-  readonly codec: CodecPolicy;
-}
-
-/** What one place asks of the next: run `section` (offered there as `model`) and whatever follows it. */
+/** What one place asks of the next: to run `section` of `plan` and whatever follows it. */
 export interface TransportRequest {
-  readonly model: string;
-  readonly section: string;
-  /** Id of the Plan that the request belongs to. */
-  readonly plan: string;
-  /** By name. Packing is the transport's work, so that a place that never sends needs no codec. */
-  readonly tensors: ReadonlyMap<string, Outgoing>;
-  readonly signal?: AbortSignal | undefined;
-  /** Time until the request fails with TIMEOUT, ms; the transport's own default when undefined. */
-  readonly timeoutMs?: number | undefined;
+  readonly plan: Plan;
+  readonly section: Section;
   /**
-   * To be called when the bytes are handed to the network, with those that the tensors took as packed; a request
-   * that fails before never left.
+   * The section's inputs by name, float32, and the links that bring them, each with its codec. Packing is the
+   * transport's work, so that a place that never sends needs no codec.
    */
-  readonly onSent: (packedBytes: number) => void;
+  readonly inputs: ReadonlyMap<string, Tensor>;
+  readonly links: readonly Link[];
+  readonly policies: Policies;
+  /** The last exit that was judged before, and not taken. */
+  readonly judged?: JudgedExit | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** To be called when the bytes are handed to the network; a request that fails before never left. */
+  readonly onSent: (sent: Sent) => void;
 }
 
 /** What came back. Times are what the other place reports, in ms; bytes are whole frames as this place counted them. */

@@ -12,7 +12,7 @@ import {
   type Requirement,
 } from '@tierwise/plan';
 import { decodeFrame, encodeFrame, unpack } from '@tierwise/wire';
-import { packedBytes, readReply, replyMessage, requestMessage } from '../src/messages.ts';
+import { readReply, replyMessage, requestMessage, sentWith } from '../src/messages.ts';
 import type { Runtime } from '../src/runtime.ts';
 import { serve } from '../src/serve.ts';
 import type { Transport } from '../src/transport.ts';
@@ -136,7 +136,7 @@ export function framesTo(runtime: Runtime, plan: Plan): Transport {
   return async (request) => {
     const message = requestMessage(request, '7');
     const frame = encodeFrame(message);
-    request.onSent(packedBytes(message));
+    request.onSent(sentWith(request, message));
     const asked = decodeFrame(frame);
     if (asked.kind !== 'request') throw new Error('a request became something else');
     const inputs = new Map(
