@@ -24,6 +24,7 @@ export interface JsonSchema {
   readonly enum?: readonly unknown[];
   /** Objects that `kind`, an enum of one value, tells apart. */
   readonly anyOf?: readonly JsonSchema[];
+  /** What a member that is missing is read as; there but undefined, which JSON leaves out, where that is nothing. */
   readonly default?: unknown;
   /** Said instead of `pattern`, which nobody likes to read. */
   readonly description?: string;
@@ -49,7 +50,6 @@ type Bounds<K extends keyof JsonSchema> = Pick<JsonSchema, K | 'description'>;
 type NumberBounds = Bounds<'minimum' | 'exclusiveMinimum' | 'maximum'>;
 
 const made = <T>(schema: JsonSchema) => schema as Schema<T>;
-const optionals = new WeakSet<JsonSchema>();
 
 export const anything = () => made<unknown>({});
 export const boolean = () => made<boolean>({ type: 'boolean' });
@@ -71,13 +71,11 @@ export const record = <T>(values: Schema<T>) =>
 export function optional<T>(schema: Schema<T>): Optional<T>;
 export function optional<T>(schema: Schema<T>, fallback: T): Schema<T>;
 export function optional<T>(schema: Schema<T>, fallback?: T): Schema<T> {
-  const copy = made<T>(fallback === undefined ? { ...schema } : { ...schema, default: fallback });
-  optionals.add(copy);
-  return copy;
+  return made({ ...schema, default: fallback });
 }
 
 export function object<P extends Properties>(properties: P): Schema<ObjectOf<P>> {
-  const required = Object.keys(properties).filter((key) => !optionals.has(properties[key]!));
+  const required = Object.keys(properties).filter((key) => !('default' in properties[key]!));
   return made({ type: 'object', properties, required });
 }
 
