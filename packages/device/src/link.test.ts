@@ -167,6 +167,37 @@ describe('requests', () => {
   });
 });
 
+describe('exits on the device', () => {
+  test('are told once, and again when the edge gave no answer', async () => {
+    const seen: unknown[] = [];
+    const edge = await edgeThat((request, socket) => {
+      seen.push(request.parameters['deviceExits']);
+      if (codeOf(request) === 1) {
+        reply(socket, { kind: 'failure', id: request.id, error: 'queue is full', code: 'OVERLOADED' });
+      } else echo(request, socket);
+    });
+    const told = { deviceExits: 3 };
+    const { link } = linkTo(edge.url, { told });
+    await expect(link.send(ask(1))).rejects.toMatchObject({ code: 'OVERLOADED' });
+    told.deviceExits++;
+    await link.send(ask(2));
+    await link.send(ask(3));
+    expect(seen).toEqual([3, 4, undefined]);
+    expect(told.deviceExits).toBe(0);
+  });
+});
+
+test('every request has a key of its own, also those of another page', async () => {
+  const keys = new Set<unknown>();
+  const edge = await edgeThat((request, socket) => {
+    keys.add(request.parameters['key']);
+    echo(request, socket);
+  });
+  const links = [linkTo(edge.url).link, linkTo(edge.url).link];
+  for (const link of links) await Promise.all([link.send(ask(1)), link.send(ask(1))]);
+  expect(keys.size).toBe(4);
+});
+
 describe('waiting', () => {
   test('an edge that never answers is a TIMEOUT, and what comes after it is ignored', async () => {
     const late: (() => void)[] = [];

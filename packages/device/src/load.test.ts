@@ -283,6 +283,22 @@ describe('when the edge goes', () => {
     expect(answer.sent).toBeUndefined();
   });
 
+  test('an edge that does not know this version any more makes the page outdated', async () => {
+    const { url } = await site(tinyManifest({ served, name: 'renamed' }));
+    const old = tinyManifest({ served });
+    const composite = await open(url, {
+      fetch: async (address) =>
+        String(address).endsWith('manifest.json') ? new Response(JSON.stringify(old)) : fetch(address),
+      edge: new URL('/v2/stream', url).href,
+    });
+    const heard = new Promise((resolve) => composite.on('outdated', resolve));
+    expect(await composite.classify(unsure)).toMatchObject({
+      tier: 'device',
+      degraded: { code: 'ARTIFACT_UNKNOWN' },
+    });
+    expect(await heard).toMatchObject({ code: 'ARTIFACT_UNKNOWN', reason: expect.stringContaining('lcdnn') });
+  });
+
   test('a listener that was taken off hears nothing', async () => {
     const { url } = await site(tinyManifest());
     const composite = await open(url);
