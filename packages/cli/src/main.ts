@@ -13,6 +13,7 @@ import { type EdgeFlags, edgeCommand, logLevels } from './commands/edge.ts';
 import { evalCommand } from './commands/eval.ts';
 import { type ExploreFlags, exploreCommand } from './commands/explore.ts';
 import { inspectCommand } from './commands/inspect.ts';
+import { type LeakageFlags, leakageCommand } from './commands/leakage.ts';
 import { type PlanFlags, planCommand } from './commands/plan.ts';
 import { type RunFlags, runCommand } from './commands/run.ts';
 import { algorithms, sampleChoices, type ThresholdFlags, thresholdCommand } from './commands/threshold.ts';
@@ -235,6 +236,23 @@ program
   .action(
     handle((terminal, bundle: string, flags: MeasureFlags) =>
       evalCommand(bundle, flags, terminal, untilCtrlC()),
+    ),
+  );
+
+program
+  .command('leakage')
+  .description('measure how well pictures can be rebuilt from what a bundle sends, at every precision')
+  .argument('<bundle>', 'NAME.tierwise')
+  .requiredOption('--data <name|folder>', dataHelp)
+  .option('--samples <n>', 'test pictures that are rebuilt, and told from each other', whole(2), 1000)
+  .option('--seed <n>', 'of every random choice', whole(0), 1)
+  .option('--html <file>', 'write a report with charts and rebuilt pictures')
+  .option('--inverter <file>', 'write the linear inverter as JSON, for a page that shows what it reveals')
+  .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+  .option('--json', 'print one JSON object')
+  .action(
+    handle((terminal, bundle: string, flags: LeakageFlags) =>
+      leakageCommand(bundle, flags, terminal, untilCtrlC()),
     ),
   );
 

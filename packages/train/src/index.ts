@@ -75,6 +75,15 @@ export {
 } from './export.ts';
 export type { Weights } from './layers/inference.ts';
 export {
+  type Inverter,
+  type Leakage,
+  type LeakageRow,
+  measureLeakage,
+  type Precision,
+  type Rebuilt,
+} from './leakage/leakage.ts';
+export { leakageNotes, leakageReport, precisionText, psnrText } from './leakage/report.ts';
+export {
   type CompositeFiles,
   type CompositeGraph,
   type MakeOptions,

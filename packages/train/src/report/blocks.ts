@@ -7,6 +7,7 @@ export type Block =
       readonly facts: Readonly<Record<string, string | number>>;
     }
   | TableBlock
+  | PictureTable
   | BarChart
   | LineChart;
 
@@ -16,6 +17,13 @@ export interface TableBlock {
   readonly head: readonly string[];
   /** Numbers are written to three digits and stand to the right. The first cell of a row is its name. */
   readonly rows: readonly (readonly (string | number)[])[];
+}
+
+/** Rows of pictures, each row one PNG, in base64. */
+export interface PictureTable {
+  readonly kind: 'pictures';
+  readonly title: string;
+  readonly rows: readonly { readonly label: string; readonly png: string }[];
 }
 
 /** Horizontal bars from zero. */

@@ -1,4 +1,4 @@
-import type { Block, TableBlock } from './blocks.ts';
+import type { Block, PictureTable, TableBlock } from './blocks.ts';
 import { barFigure, lineFigure } from './charts.ts';
 import { escapeHtml, numberText } from './text.ts';
 
@@ -51,6 +51,8 @@ td.long { white-space: normal; min-width: 18rem; overflow-wrap: anywhere; }
 th[scope=row] { min-width: 6rem; position: sticky; left: 0; background: var(--paper); }
 th.sub { font-weight: 400; color: var(--quiet); padding-left: 1rem; }
 @media (min-width: 48rem) { th[scope=row] { white-space: nowrap; } }
+.pictures td { padding: 2px 0; border: 0; } .pictures th { border: 0; vertical-align: middle; }
+.pictures img { display: block; height: 3rem; image-rendering: pixelated; }
 dl { display: grid; grid-template-columns: minmax(6rem, auto) 1fr; gap: .25rem 1rem; }
 dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
 `;
@@ -78,6 +80,7 @@ function grouped(blocks: readonly Block[]): string[] {
 function plain(block: Exclude<Block, { kind: 'bars' | 'lines' }>): string {
   if (block.kind === 'text') return `<p>${escapeHtml(block.text)}</p>`;
   if (block.kind === 'table') return table(block);
+  if (block.kind === 'pictures') return pictures(block);
   const facts = Object.entries(block.facts).map(
     ([name, value]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(String(value))}</dd>`,
   );
@@ -98,4 +101,12 @@ function table({ title, head, rows }: TableBlock): string {
   return `<div class="wide"><table><caption>${escapeHtml(title)}</caption><thead><tr>${head
     .map((name, i) => `<th scope="col"${kind(i)}>${escapeHtml(name)}</th>`)
     .join('')}</tr></thead><tbody>${body.join('')}</tbody></table></div>`;
+}
+
+function pictures({ title, rows }: PictureTable): string {
+  const strips = rows.map(
+    ({ label, png }) =>
+      `<tr><th scope="row">${escapeHtml(label)}</th><td><img alt="${escapeHtml(`${title}: ${label}`)}" src="data:image/png;base64,${png}"></td></tr>`,
+  );
+  return `<div class="wide"><table class="pictures"><caption>${escapeHtml(title)}</caption><tbody>${strips.join('')}</tbody></table></div>`;
 }
