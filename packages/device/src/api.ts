@@ -26,7 +26,8 @@ export type Picture =
   | OffscreenCanvas
   | ImageBitmap
   | HTMLImageElement
-  | HTMLVideoElement;
+  | HTMLVideoElement
+  | VideoFrame;
 
 /** Bytes of the artifacts that a load or a change of strategy fetches; `file` is the one that is arriving. */
 export interface Progress {
@@ -51,9 +52,25 @@ export interface Socket {
 }
 export type SocketConstructor = new (url: string, protocols: string[]) => Socket;
 
+/** The part of the Cache interface that is used; a browser's fits. Addresses are names: nothing is fetched from them. */
+export interface CacheLike {
+  match(url: string): Promise<Response | undefined>;
+  put(url: string, response: Response): Promise<void>;
+  delete(url: string): Promise<boolean>;
+  keys(): Promise<readonly { readonly url: string }[]>;
+}
+
 export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /**
+   * `default`: manifest and artifacts are kept in Cache Storage, so that later loads work offline and a broken download
+   * goes on where it was; where there is no such store, or no room in it, in memory. `none`, which it is unless said:
+   * nothing but what the browser's HTTP cache keeps. What is kept is listed by `@tierwise/device/cache`.
+   */
+  readonly cache?: 'default' | 'none' | CacheLike | undefined;
+  /** Whether to do without all that costs data: no download of the whole network, no audits. By default as the browser says. */
+  readonly saveData?: boolean | undefined;
   /** `lcdnn` by default. */
   readonly strategy?: string | undefined;
   /** Strategies that may be named, beside `lcdnn`, by their names; `strategies` of `@tierwise/plan` has all. */

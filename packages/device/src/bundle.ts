@@ -1,4 +1,4 @@
-import { TierwiseError, toTierwiseError } from '@tierwise/core';
+import { isTierwiseError, TierwiseError, toTierwiseError } from '@tierwise/core';
 import { type Arrival, type Artifact, type Manifest, parseManifest } from '@tierwise/plan';
 import { abortError } from '@tierwise/runtime';
 
@@ -8,8 +8,11 @@ export interface Located {
   readonly url: URL;
 }
 
+/** `fetch`, told which artifact it is that the address has; none for a manifest. */
+export type ArtifactFetch = (url: string, init: RequestInit, artifact?: Artifact) => Promise<Response>;
+
 interface FetchOptions {
-  readonly fetch: typeof fetch;
+  readonly fetch: ArtifactFetch;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -18,9 +21,8 @@ interface FetchOptions {
  * @throws TierwiseError REQUEST_INVALID, MODEL_UNKNOWN, EDGE_UNREACHABLE, MANIFEST_INVALID, CANCELLED
  */
 export async function fetchManifest(address: string | URL, options: FetchOptions): Promise<Located> {
-  const url = resolve(address, globalThis.location?.href);
-  if (!url.pathname.endsWith('.json')) url.pathname = `${url.pathname.replace(/\/$/, '')}/manifest.json`;
-  const response = await get(url, 'MODEL_UNKNOWN', options);
+  const url = manifestUrl(address);
+  const response = await get(url, options);
   let json: unknown;
   try {
     json = await response.json();
@@ -30,6 +32,13 @@ export async function fetchManifest(address: string | URL, options: FetchOptions
   }
   // A redirect moves everything that is relative to the manifest.
   return { manifest: parseManifest(json, url.href), url: new URL(response.url || url) };
+}
+
+/** Where the manifest is of a bundle at `address`. @throws TierwiseError REQUEST_INVALID */
+export function manifestUrl(address: string | URL): URL {
+  const url = resolve(address, globalThis.location?.href);
+  if (!url.pathname.endsWith('.json')) url.pathname = `${url.pathname.replace(/\/$/, '')}/manifest.json`;
+  return url;
 }
 
 /**
@@ -55,7 +64,7 @@ export function fetchArtifact(
     });
   };
   expectMore();
-  const whole = get(source, 'ARTIFACT_UNKNOWN', options).then((response) =>
+  const whole = get(source, options, artifact).then((response) =>
     readBody(response, artifact, options.signal, (part) => {
       bytes.set(part, loaded);
       loaded += part.length;
@@ -98,22 +107,20 @@ export function resolve(address: string | URL, base: string | URL | undefined): 
   }
 }
 
-async function get(
-  url: URL,
-  missing: 'MODEL_UNKNOWN' | 'ARTIFACT_UNKNOWN',
-  { fetch, signal }: FetchOptions,
-): Promise<Response> {
+async function get(url: URL, { fetch, signal }: FetchOptions, artifact?: Artifact): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(url.href, signal === undefined ? {} : { signal });
+    response = await fetch(url.href, signal === undefined ? {} : { signal }, artifact);
   } catch (cause) {
     if (signal?.aborted) throw abortError(signal);
+    if (isTierwiseError(cause)) throw cause;
     throw new TierwiseError('EDGE_UNREACHABLE', `${url} cannot be fetched`, { url: url.href }, { cause });
   }
   if (response.ok) return response;
   const { status } = response;
   await response.body?.cancel();
   const gone = status === 404 || status === 410;
+  const missing = artifact ? 'ARTIFACT_UNKNOWN' : 'MODEL_UNKNOWN';
   throw new TierwiseError(gone ? missing : 'EDGE_UNREACHABLE', `${url} answered with status ${status}`, {
     url: url.href,
     status,

@@ -1,11 +1,14 @@
 import { binaryEngine } from '@tierwise/binary';
 import { TierwiseError } from '@tierwise/core';
 import type { CompositeEvents, Load, LoadOptions } from './api.ts';
-import { fetchManifest, type Located, resolve } from './bundle.ts';
+import { type ArtifactFetch, fetchManifest, type Located, resolve } from './bundle.ts';
 import { createComposite } from './composite.ts';
 import { createEvents } from './events.ts';
 import { openLinkLater } from './lazy-link.ts';
 import { createPlanner } from './planner.ts';
+
+/** What a browser may say of its visitor's wishes (Network Information). */
+type DataSaver = { readonly connection?: { readonly saveData?: boolean } } | undefined;
 
 export const load: Load = async (url, options = {}) => {
   const {
@@ -16,9 +19,27 @@ export const load: Load = async (url, options = {}) => {
     strategies = {},
     rawInputMayLeave = false,
     random = Math.random,
+    cache = 'none',
     audit,
   } = options;
-  const fetch = options.fetch ?? globalThis.fetch;
+  const { saveData = (globalThis.navigator as DataSaver)?.connection?.saveData } = options;
+  const network = options.fetch ?? globalThis.fetch;
+  const allowed: ArtifactFetch = (address, init, artifact) => {
+    if (saveData && artifact?.engine === 'onnx') {
+      throw new TierwiseError(
+        'PLAN_INVALID',
+        `${artifact.file} is not downloaded: the visitor wants to save data`,
+      );
+    }
+    return network(address, init);
+  };
+  const fetch =
+    cache === 'none'
+      ? allowed
+      : await import('./cache.ts').then(
+          ({ keepingFetch }) => keepingFetch(allowed, cache),
+          () => allowed,
+        );
   const located = await fetchManifest(url, { fetch, signal });
   const events = createEvents<CompositeEvents>();
   const told = { deviceExits: 0 };
@@ -28,7 +49,7 @@ export const load: Load = async (url, options = {}) => {
     openLinkLater({
       url: stream.href,
       WebSocket: options.WebSocket ?? globalThis.WebSocket,
-      fetch,
+      fetch: network,
       token: options.token,
       random,
       told,
@@ -44,7 +65,15 @@ export const load: Load = async (url, options = {}) => {
   });
   try {
     const plan = await planner.make(strategy, { signal, onProgress });
-    return createComposite(plan, { manifest: located.manifest, planner, link, events, told, audit, random });
+    return createComposite(plan, {
+      manifest: located.manifest,
+      planner,
+      link,
+      events,
+      told,
+      audit: saveData ? undefined : audit,
+      random,
+    });
   } catch (error) {
     link?.close();
     await planner.dispose();

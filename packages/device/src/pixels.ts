@@ -43,11 +43,12 @@ function sizeOf(picture: Exclude<Picture, RawPixels>): { width: number; height: 
   if (typeof picture === 'object' && picture !== null) {
     if ('naturalWidth' in picture) return { width: picture.naturalWidth, height: picture.naturalHeight };
     if ('videoWidth' in picture) return { width: picture.videoWidth, height: picture.videoHeight };
+    if ('displayWidth' in picture) return { width: picture.displayWidth, height: picture.displayHeight };
     if (!('data' in picture) && 'width' in picture) return picture;
   }
   throw new TierwiseError(
     'IMAGE_INVALID',
-    'a picture is ImageData, {data, width, height} of bytes, a canvas, an ImageBitmap, an image or a video',
+    'a picture is ImageData, {data, width, height} of bytes, a canvas, a bitmap, an image, a video or a frame',
   );
 }
 

@@ -11,7 +11,7 @@ import {
 } from '@tierwise/plan';
 import { createRuntime, type Runtime, type Transport, throwIfAborted } from '@tierwise/runtime';
 import type { Progress } from './api.ts';
-import { fetchArtifact, type Located } from './bundle.ts';
+import { type ArtifactFetch, fetchArtifact, type Located } from './bundle.ts';
 
 /** What is assumed until it has been measured: a phone's one core, a server's one core, and 4G (DADS, Table I). */
 const assumedProfile: Profile = { deviceFlopsPerSecond: 2e9, edgeFlopsPerSecond: 2e10 };
@@ -22,7 +22,7 @@ export interface PlannerOptions {
   readonly engines: readonly Engine[];
   /** Beside `lcdnn`, by name. */
   readonly strategies: Readonly<Record<string, Strategy>>;
-  readonly fetch: typeof fetch;
+  readonly fetch: ArtifactFetch;
   readonly rawInputMayLeave: boolean;
   /** Carries samples to the edge; undefined when there is none. */
   readonly send: Transport | undefined;

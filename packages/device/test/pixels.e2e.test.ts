@@ -54,6 +54,7 @@ const kinds = [
   'bitmap',
   'image',
   'video',
+  'frame',
 ] as const;
 
 test.each(kinds)('%s gives the pixels that it shows, at its own size', async (kind) => {
@@ -85,6 +86,8 @@ test.each(kinds)('%s gives the pixels that it shows, at its own size', async (ki
             await image.decode();
             return image;
           }
+          case 'frame':
+            return new VideoFrame(canvas, { timestamp: 0 });
           case 'video': {
             const video = document.createElement('video');
             video.muted = true;
