@@ -69,7 +69,7 @@ test('a page gets plain SIMD, and downloads no other implementation for it', asy
   expect(report).toMatchObject({ ran: ['simd'], failures: [] });
   const loaded = site.paths.slice(from);
   expect(loaded.length).toBeGreaterThan(1);
-  expect(['relaxed', 'scalar', 'javascript'].filter((name) => chunk(loaded, name))).toEqual([]);
+  expect(['relaxed', 'others'].filter((name) => chunk(loaded, name))).toEqual([]);
 });
 
 test('a page whose content security policy forbids WebAssembly falls back to JavaScript', async () => {
@@ -79,7 +79,7 @@ test('a page whose content security policy forbids WebAssembly falls back to Jav
     missing: ['simd: CompileError', 'scalar: CompileError'],
     failures: [],
   });
-  expect(chunk(strictest.paths, 'javascript')).toBe(true);
+  expect(chunk(strictest.paths, 'others')).toBe(true);
 });
 
 /** Starts a browser on a page that reports by itself, and ends it when it has. */
