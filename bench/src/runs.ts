@@ -29,15 +29,23 @@ export interface MeasuredBundle {
   readonly data: Dataset;
 }
 
-/** Folders `BASE.tierwise` and `BASE-seedN.tierwise`; `base` is relative to `root`. */
+/**
+ * Folders `BASE.tierwise` and `BASE-seedN.tierwise`, where `base` says, relative to `root`, and in `runs/`, which is not in
+ * git: other seeds of what is.
+ */
 export async function findBundles(root: string, base: string): Promise<string[]> {
-  const folder = join(root, dirname(base));
   const pattern = new RegExp(`^${basename(base).replaceAll('.', '\\.')}(-seed\\d+)?\\.tierwise$`);
-  const names = await readdir(folder).catch(() => []);
-  return names
-    .filter((name) => pattern.test(name))
-    .sort()
-    .map((name) => join(folder, name));
+  const found: string[] = [];
+  for (const folder of new Set([join(root, dirname(base)), join(root, 'runs')])) {
+    const names = await readdir(folder).catch(() => []);
+    found.push(
+      ...names
+        .filter((name) => pattern.test(name))
+        .sort()
+        .map((name) => join(folder, name)),
+    );
+  }
+  return found;
 }
 
 /** Branch and rest of a bundle on every sample of the test set, as deployed. `data` is loaded unless it is there. */

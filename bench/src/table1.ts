@@ -28,7 +28,7 @@ import {
 import { mean, significant } from './statistics.ts';
 import { type Table1Row, table1Rows } from './table1-rows.ts';
 
-/** What the issue asks of a row; each is a fact of the row with the same name. */
+/** What is asked of a row; each is a fact of the row with the same name. */
 const checks = {
   branchNotLarger: 'the branch has no more bytes than in the paper',
   gapNotLarger: 'from branch to main network it is no further than in the paper',
