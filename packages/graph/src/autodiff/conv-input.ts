@@ -1,6 +1,6 @@
 import type { Value } from '../builder.ts';
 import type { RuleContext } from './context.ts';
-import type { ConvGeometry } from './conv.ts';
+import type { ConvGeometry } from './conv-geometry.ts';
 import { backwards } from './window.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { Value } from '../builder.ts';
 import { type RuleContext, reduceSum } from './context.ts';
-import type { ConvGeometry } from './conv.ts';
+import type { ConvGeometry } from './conv-geometry.ts';
 
 /**
  * dw[k,c,a,b] = sum over n,i,j of dy[n,k,i,j] x[n,c, i s + a d - p, j s + b d - p]: for one offset (a, b) a product
