@@ -150,7 +150,11 @@ withTrainingOptions(
       12,
     )
     .option('--branch-epochs <n>', 'of the branch when it goes second (default: as --epochs)', whole(1))
-    .option('--batch <n>', "samples in one step (default: the network's own)", whole(2))
+    .option(
+      '--batch <n>',
+      "samples in one step (default: the network's own, or an eighth of few samples)",
+      whole(2),
+    )
     .option(
       '--optimizer <name>',
       `one of: ${Object.keys(optimizers).join(', ')} (default: adam for joint, else the network's own)`,
@@ -168,7 +172,11 @@ withTrainingOptions(
       whole(1),
     )
     .option('--branch-width <n>', 'filters of its first one; they double where the map is halved', whole(1))
-    .option('--holdout <n>', 'training samples held back to choose the threshold', whole(1), 5000),
+    .option(
+      '--holdout <n>',
+      'training samples held back to choose the threshold (default: a fifth, at most 5000)',
+      whole(1),
+    ),
 ).action(handle((terminal, flags: TrainFlags) => trainCommand(flags, terminal, untilCtrlC())));
 
 withTrainingOptions(

@@ -21,6 +21,8 @@ import { percent, secondsText, type Terminal } from './terminal.ts';
 export interface TrainingFlags {
   readonly data: string;
   readonly recipe: string;
+  readonly batch?: number;
+  readonly holdout?: number;
   readonly branchDepth?: number;
   readonly branchWidth?: number;
   readonly shift?: number;
@@ -43,6 +45,26 @@ export function bundleFolder(output: string): string {
       `-o must be a folder named like lenet.tierwise (letters, digits, ".", "_", "-"), not "${output}"`,
     );
   return folder;
+}
+
+/**
+ * How many of the training samples are held back and how many make a batch, where no flag says so: a fifth, and an eighth
+ * of the others, or what `usual` says where that is fewer.
+ * @throws TierwiseError USAGE when that leaves no batch
+ */
+export function divided(
+  samples: number,
+  flags: TrainingFlags,
+  usual: { readonly batch: number; readonly holdout: number },
+): { holdout: number; batch: number } {
+  const holdout = flags.holdout ?? Math.max(1, Math.min(usual.holdout, Math.floor(samples / 5)));
+  const learnt = samples - holdout;
+  const batch = flags.batch ?? Math.max(2, Math.min(usual.batch, Math.floor(learnt / 8)));
+  if (learnt >= batch) return { holdout, batch };
+  throw new TierwiseError(
+    'USAGE',
+    `--holdout ${holdout} leaves no batch of ${batch} among ${samples} samples`,
+  );
 }
 
 export function augmentationOf(flags: TrainingFlags, data: string): Augmentation {

@@ -23,6 +23,7 @@ import { percent, type Terminal } from '../terminal.ts';
 import {
   augmentationOf,
   bundleFolder,
+  divided,
   finishTraining,
   type TrainingFlags,
   trainingRun,
@@ -39,9 +40,7 @@ export interface AttachFlags extends TrainingFlags {
   readonly bgr: boolean;
   readonly classes?: string;
   readonly epochs: number;
-  readonly batch?: number;
   readonly rate?: number;
-  readonly holdout?: number;
 }
 
 const [usualBatch, mostHeldBack] = [100, 5000];
@@ -179,19 +178,11 @@ function settingsFor(
 ): Omit<TrainingSettings, 'temperature'> {
   const recipe = flags.recipe as RecipeName;
   const stemNumbers = backbone.stemDims.reduce((a, d) => a * d, 1);
-  const holdout =
-    flags.holdout ??
-    Math.max(
-      1,
-      Math.min(mostHeldBack, Math.floor(train.samples / 5), Math.floor(mostStemNumbers / stemNumbers)),
-    );
+  const { holdout, batch } = divided(train.samples, flags, {
+    batch: usualBatch,
+    holdout: Math.min(mostHeldBack, Math.floor(mostStemNumbers / stemNumbers)),
+  });
   const learnt = train.samples - holdout;
-  const batch = flags.batch ?? Math.max(2, Math.min(usualBatch, Math.floor(learnt / 8)));
-  if (learnt < batch)
-    throw new TierwiseError(
-      'USAGE',
-      `--holdout ${holdout} leaves no batch of ${batch} among ${train.samples} samples`,
-    );
   return {
     network,
     data: train.name,

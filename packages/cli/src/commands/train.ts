@@ -20,10 +20,14 @@ import type { Terminal } from '../terminal.ts';
 import {
   augmentationOf,
   bundleFolder,
+  divided,
   finishTraining,
   type TrainingFlags,
   trainingRun,
 } from '../training.ts';
+
+/** Samples held back of many: more of them would not choose a better threshold. */
+const mostHeldBack = 5000;
 
 export interface TrainFlags extends TrainingFlags {
   readonly network: string;
@@ -31,11 +35,9 @@ export interface TrainFlags extends TrainingFlags {
   readonly schedule: string;
   readonly epochs: number;
   readonly branchEpochs?: number;
-  readonly batch?: number;
   readonly optimizer?: string;
   readonly rate?: number;
   readonly branchRate?: number;
-  readonly holdout: number;
 }
 
 /** `tierwise train`: from a data set to a bundle, by way of a checkpoint beside it. */
@@ -53,18 +55,16 @@ export async function trainCommand(
       ? undefined
       : oneOf('--optimizer', flags.optimizer, Object.keys(optimizers) as OptimizerName[]);
   const data = await loadData(flags.data, network.input, terminal, signal);
-  const batch = flags.batch ?? network.training.batch;
-  if (flags.holdout + batch > data.train.samples)
-    throw new TierwiseError(
-      'USAGE',
-      `--holdout ${flags.holdout} leaves no batch of ${batch} among ${data.train.samples} samples`,
-    );
+  const { holdout, batch } = divided(data.train.samples, flags, {
+    batch: network.training.batch,
+    holdout: mostHeldBack,
+  });
   const branch = branchOf(network, flags);
   const settings: TrainingSettings = {
     network: flags.network,
     data: data.train.name,
     samples: data.train.samples,
-    holdout: flags.holdout,
+    holdout,
     batch,
     ...branch,
     phases: phasesOf(network, schedule, branch.recipe, {
@@ -73,7 +73,7 @@ export async function trainCommand(
       peakRate: flags.rate,
       branchEpochs: flags.branchEpochs ?? flags.epochs,
       branchRate: flags.branchRate,
-      stepsPerEpoch: Math.floor((data.train.samples - flags.holdout) / batch),
+      stepsPerEpoch: Math.floor((data.train.samples - holdout) / batch),
     }),
     temperature: 4,
     augmentation: augmentationOf(flags, data.train.name),
@@ -82,7 +82,7 @@ export async function trainCommand(
   };
   const run = trainingRun(folder, flags, terminal, signal);
   terminal.note(
-    `Training ${flags.network} on ${data.train.samples.toLocaleString('en')} samples of ${data.train.name}, ${flags.holdout} of them held back; checkpoint ${run.checkpoint}`,
+    `Training ${flags.network} on ${data.train.samples.toLocaleString('en')} samples of ${data.train.name}, ${holdout} of them held back; checkpoint ${run.checkpoint}`,
   );
   const { weights, history } = await train({ settings, data: data.train, ...run });
   const composite = networkComposite(settings, weights, data.train.classes.length);
