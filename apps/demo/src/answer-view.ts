@@ -62,6 +62,8 @@ export function createAnswerView(): AnswerView {
   return {
     setLabels(labels) {
       bars.replaceChildren();
+      const words = labels.some((label) => label.length > 2);
+      byId('result-body', HTMLElement).classList.toggle('words', words);
       columns.length = 0;
       for (const label of labels) {
         const item = document.createElement('li');

@@ -14,8 +14,8 @@ export interface Drawing {
   readonly blank: boolean;
   /** Greys of `rasterSide` squared for `normalizeDrawing`; undefined while there is no digit to see. */
   greys(): Uint8Array | undefined;
-  /** Replaces the drawing; `[]` clears it. */
-  show(strokes: readonly Stroke[]): void;
+  /** Replaces the drawing; `[]` clears it. `filled`: outlines of clothes from here on, not lines. */
+  show(strokes: readonly Stroke[], filled?: boolean): void;
 }
 
 /** Width of the visible line as a share of the sheet's side. */
@@ -43,6 +43,7 @@ export function createDrawing(
   canvas.setAttribute('role', 'application');
 
   let strokes: Point[][] = [];
+  let filled = false;
   let pointer: number | undefined;
   /** Where the keys have the pen; shown while the sheet has the focus and keys are in use. */
   let keyPen: Point | undefined;
@@ -53,7 +54,8 @@ export function createDrawing(
     screen.clearRect(0, 0, side, side);
     const place = ({ x, y }: Point): Point => ({ x: x * side, y: y * side });
     const colour = getComputedStyle(canvas).color;
-    paintStrokes(screen, strokes, { place, penWidth: lineShare * side, colour });
+    const penWidth = (filled ? lineShare / 3 : lineShare) * side;
+    paintStrokes(screen, strokes, { place, penWidth, colour, filled });
     if (keyPen === undefined) return;
     const { x, y } = place(keyPen);
     screen.beginPath();
@@ -148,8 +150,9 @@ export function createDrawing(
     get blank() {
       return strokes.length === 0;
     },
-    greys: () => rasterize(strokes, raster),
-    show(shown) {
+    greys: () => rasterize(strokes, raster, filled),
+    show(shown, asClothes = filled) {
+      filled = asClothes;
       strokes = shown.map((stroke) => [...stroke]);
       if (pointer !== undefined) canvas.releasePointerCapture(pointer);
       pointer = undefined;

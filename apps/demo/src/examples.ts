@@ -1,4 +1,5 @@
-/** Hand-made drawings: three that are plain and three that sit between two digits. */
+/** Hand-made drawings: three digits that are plain and three that sit between two, and outlines of clothes. */
+import type { Subject } from './modes.ts';
 import type { Stroke } from './strokes.ts';
 
 export interface Example {
@@ -12,7 +13,7 @@ function stroke(...points: readonly (readonly [number, number])[]): Stroke {
   return points.map(([x, y]) => ({ x: x / 100, y: y / 100 }));
 }
 
-export const examples: readonly Example[] = [
+const digits: readonly Example[] = [
   {
     name: 'a plain 7',
     strokes: [stroke([25, 22], [50, 20], [73, 20], [73, 20], [62, 44], [51, 66], [44, 86])],
@@ -86,3 +87,100 @@ export const examples: readonly Example[] = [
     ],
   },
 ];
+
+/** An outline with corners at every point. */
+const outline = (...points: readonly (readonly [number, number])[]): Stroke =>
+  stroke(...[...points, points[0]!].flatMap((point) => [point, point]));
+
+const clothes: readonly Example[] = [
+  {
+    name: 'a T-shirt',
+    strokes: [
+      outline(
+        [36, 14],
+        [44, 18],
+        [56, 18],
+        [64, 14],
+        [86, 26],
+        [79, 43],
+        [69, 38],
+        [69, 86],
+        [31, 86],
+        [31, 38],
+        [21, 43],
+        [14, 26],
+      ),
+    ],
+  },
+  {
+    name: 'trousers',
+    strokes: [outline([36, 12], [64, 12], [70, 88], [55, 88], [50, 34], [45, 88], [30, 88])],
+  },
+  {
+    name: 'a pullover',
+    strokes: [
+      outline(
+        [38, 14],
+        [62, 14],
+        [76, 20],
+        [88, 82],
+        [77, 85],
+        [68, 44],
+        [68, 86],
+        [32, 86],
+        [32, 44],
+        [23, 85],
+        [12, 82],
+        [24, 20],
+      ),
+    ],
+  },
+  {
+    name: 'a bag',
+    strokes: [
+      outline([14, 42], [86, 42], [90, 84], [10, 84]),
+      stroke(
+        [32, 42],
+        [34, 22],
+        [50, 15],
+        [66, 22],
+        [68, 42],
+        [68, 42],
+        [62, 42],
+        [62, 42],
+        [59, 27],
+        [50, 22],
+        [41, 27],
+        [38, 42],
+        [38, 42],
+        [32, 42],
+      ),
+    ],
+  },
+  {
+    name: 'a sneaker',
+    strokes: [
+      outline([10, 40], [24, 42], [34, 38], [48, 50], [66, 57], [86, 60], [91, 70], [90, 74], [10, 74]),
+    ],
+  },
+  {
+    name: 'an ankle boot',
+    strokes: [
+      outline(
+        [38, 12],
+        [64, 12],
+        [64, 46],
+        [84, 58],
+        [90, 70],
+        [90, 86],
+        [54, 86],
+        [50, 78],
+        [46, 86],
+        [36, 86],
+        [36, 60],
+      ),
+    ],
+  },
+];
+
+export const examples: Readonly<Record<Subject, readonly Example[]>> = { digits, clothes };

@@ -5,16 +5,22 @@ import { type Answer, type Composite, type EdgeState, load } from '@tierwise/dev
 import { onnxEngine } from '@tierwise/device/ort';
 import { strategies } from '@tierwise/plan';
 import { createAnswerView, type Shown } from './answer-view.ts';
+import { createCamera, photoSide } from './camera.ts';
 import { byId } from './dom.ts';
 import { createDrawing } from './drawing.ts';
 import { createEntropyScale } from './entropy-scale.ts';
-import { showExamples } from './examples-view.ts';
+import { createExamplesView } from './examples-view.ts';
 import { formatCount, formatPercent } from './format.ts';
+import { createHistoryView } from './history-view.ts';
 import { Latest } from './latest.ts';
 import { createLoadView } from './load-view.ts';
-import { normalizeDrawing, pictureSide } from './normalize-drawing.ts';
+import { cameraTitle, type ModeName, type Subject, subjects } from './modes.ts';
+import { fashionPlacement, mnistPlacement, normalizeDrawing, pictureSide } from './normalize-drawing.ts';
+import { keepOffline } from './offline.ts';
 import { createPathView } from './path-view.ts';
+import { inkOf } from './photo.ts';
 import { createPictureView } from './picture-view.ts';
+import { createRevealView } from './reveal-view.ts';
 import { createStrategyView } from './strategy-view.ts';
 import { rasterSide } from './strokes.ts';
 
@@ -27,15 +33,22 @@ const edgeWords: Readonly<Record<EdgeState, string>> = {
   unreachable: 'Edge: unreachable',
 };
 
-const bundle = new URL('models/lenet-mnist.tierwise/', document.baseURI);
 const jobs = new Latest();
 const answerView = createAnswerView();
 const pathView = createPathView();
 const pictureView = createPictureView();
 const loadView = createLoadView();
+const revealView = createRevealView();
+const historyView = createHistoryView();
+const examplesView = createExamplesView((strokes) => drawing.show(strokes));
 
+/** What has been loaded, or is being; a load that failed is forgotten. */
+const composites = new Map<Subject, Promise<Composite>>();
+let mode: ModeName = 'digits';
+let subject: Subject = 'digits';
+/** Of the subject, once it is there. */
 let composite: Composite | undefined;
-/** What the network is asked about; undefined while the sheet is blank. */
+/** What the network is asked about; undefined while there is nothing to see. */
 let picture: Uint8Array | undefined;
 let shown: Shown = { kind: 'nothing' };
 let frame = 0;
@@ -52,6 +65,7 @@ const show = (next: Shown): void => {
   }
   const rawInput = answer.sent?.tensor === loaded.manifest.input.tensor;
   pathView.show({ kind: 'answer', answer, places: loaded.plan.places, rawInput });
+  if (next.kind === 'answer') historyView.add(answer, loaded.plan.places);
 };
 
 /** Classifies `greys` and shows the answer, unless `signal` was aborted meanwhile. A guess never leaves the device. */
@@ -66,8 +80,10 @@ const classify = async (
   );
   if (signal.aborted) return answer;
   show({ kind: guess ? 'guess' : 'answer', answer });
+  if (guess) return answer;
+  revealView.show(greys, answer);
   // Not waited for: browsers make a PNG when they are idle, which may take a second.
-  if (!guess) void pictureView.pngBytes().then(pathView.setPngBytes);
+  void pictureView.pngBytes().then(pathView.setPngBytes);
   return answer;
 };
 
@@ -90,15 +106,36 @@ const ask = (guess: boolean): void => {
   });
 };
 
-/** Takes what is on the sheet to the network. */
+/** The picture of what is on the sheet or before the camera. */
+const currentPicture = (): Uint8Array<ArrayBuffer> | undefined => {
+  const placement = subject === 'digits' ? mnistPlacement : fashionPlacement;
+  if (mode !== 'camera') {
+    const greys = drawing.greys();
+    return greys && normalizeDrawing(greys, rasterSide, rasterSide, placement);
+  }
+  const photo = camera.photo();
+  return (
+    photo &&
+    normalizeDrawing(
+      inkOf(photo, photoSide, photoSide, subject === 'digits'),
+      photoSide,
+      photoSide,
+      placement,
+    )
+  );
+};
+
+/** Takes what there is to see to the network. */
 const look = (guess: boolean): void => {
   cancelAnimationFrame(frame);
   frame = 0;
-  const greys = drawing.greys();
-  picture = greys && normalizeDrawing(greys, rasterSide, rasterSide);
+  picture = currentPicture();
   pictureView.show(picture);
   pathView.setPngBytes(undefined);
-  if (picture === undefined) show({ kind: 'nothing' });
+  if (picture === undefined) {
+    show({ kind: 'nothing' });
+    revealView.show(undefined);
+  }
   ask(guess);
 };
 
@@ -113,6 +150,33 @@ const drawing = createDrawing(byId('paper', HTMLCanvasElement), {
   onDone() {
     look(false);
   },
+});
+
+const shutter = byId('shutter', HTMLButtonElement);
+const problem = byId('camera-problem', HTMLElement);
+const camera = createCamera({
+  onChange() {
+    shutter.disabled = camera.state === 'off';
+    problem.textContent = camera.state === 'off' ? 'Starting the camera…' : '';
+    if (camera.state === 'still') look(false);
+  },
+  onProblem(text) {
+    problem.textContent = text;
+  },
+});
+/** What moves before the camera is looked at a few times a second, by this device only, until somebody asks. */
+const lookEveryMs = 250;
+let asked = false;
+setInterval(() => {
+  if (mode === 'camera' && camera.state === 'live' && !asked && !document.hidden) look(true);
+}, lookEveryMs);
+shutter.addEventListener('click', () => {
+  asked = camera.state === 'live' && !asked;
+  const video = byId('camera', HTMLVideoElement);
+  if (asked) video.pause();
+  else void video.play();
+  shutter.textContent = asked ? 'Go on' : 'Ask';
+  if (asked || camera.state === 'still') look(false);
 });
 
 const scale = createEntropyScale({
@@ -148,19 +212,41 @@ const showEdge = (state: EdgeState): void => {
   if (state === 'connected' && missed) ask(false);
 };
 
+const bundleOf = (one: Subject): URL => new URL(`models/${subjects[one].bundle}.tierwise/`, document.baseURI);
+
+const open = async (one: Subject): Promise<Composite> => {
+  const loaded = await load(bundleOf(one), {
+    onProgress: (progress) => {
+      if (one === subject) loadView.progress(progress);
+    },
+    engines: [onnxEngine()],
+    strategies,
+    // The visitor may choose edge-only, which sends the picture itself and says so.
+    rawInputMayLeave: true,
+  });
+  loaded.on('edge', (state) => {
+    if (loaded === composite) showEdge(state);
+  });
+  return loaded;
+};
+
+/** Makes the subject's network the one that is asked, loading it when it is not there yet. */
 const start = async (): Promise<void> => {
+  const wanted = subject;
+  jobs.cancel();
+  composite = undefined;
+  picture = undefined;
+  show({ kind: 'nothing' });
+  revealView.show(undefined);
   loadView.loading();
+  const opening = composites.get(wanted) ?? open(wanted);
+  composites.set(wanted, opening);
   try {
-    const loaded = await load(bundle, {
-      onProgress: loadView.progress,
-      engines: [onnxEngine()],
-      strategies,
-      // The visitor may choose edge-only, which sends the picture itself and says so.
-      rawInputMayLeave: true,
-    });
-    ready(loaded);
+    const loaded = await opening;
+    if (wanted === subject) ready(loaded);
   } catch (thrown) {
-    loadView.failed(toTierwiseError(thrown), () => void start());
+    composites.delete(wanted);
+    if (wanted === subject) loadView.failed(toTierwiseError(thrown), () => void start());
   }
 };
 
@@ -170,8 +256,11 @@ const ready = (loaded: Composite): void => {
   loadView.loaded();
   answerView.setLabels(labels);
   if (exit.kind === 'entropy') scale.setDefault(exit.threshold);
+  if (loaded.threshold !== undefined) loaded.setThreshold(scale.threshold);
   scale.setEnabled(loaded.threshold !== undefined);
   strategyView.setComposite(loaded);
+  revealView.setComposite(loaded, bundleOf(subject), subjects[subject].bundle);
+  historyView.clear();
   if (measured !== undefined) {
     byId('measured', HTMLElement).textContent =
       `Measured on ${formatCount(measured.samples)} test samples of ${measured.data}: the device’s network alone ` +
@@ -179,7 +268,6 @@ const ready = (loaded: Composite): void => {
       `both together ${formatPercent(measured.compositeAccuracy)} with ${formatPercent(measured.exitRate)} of them ` +
       'answered on the device.';
   }
-  loaded.on('edge', showEdge);
   showEdge(loaded.edgeState);
   window.tierwiseDemo = {
     composite: loaded,
@@ -190,10 +278,48 @@ const ready = (loaded: Composite): void => {
       return classify(loaded, data, { guess: false, signal: new AbortController().signal });
     },
   };
-  ask(false);
+  look(false);
 };
 
-showExamples((strokes) => drawing.show(strokes));
+const cameraSubject = byId('camera-subject', HTMLSelectElement);
+
+/** Goes to another mode, and to its network. */
+const enter = (next: ModeName): void => {
+  mode = next;
+  const before = subject;
+  subject = next === 'camera' ? (cameraSubject.value as Subject) : next;
+  const { title, invitation, looksLike } = subjects[subject];
+  byId('title', HTMLElement).textContent = next === 'camera' ? cameraTitle : title;
+  document.title = `${next === 'camera' ? cameraTitle : title} · Tierwise`;
+  byId('looks-like', HTMLElement).textContent = looksLike;
+  byId('invitation', HTMLElement).textContent = invitation;
+  byId('draw', HTMLElement).hidden = next === 'camera';
+  byId('shoot', HTMLElement).hidden = next !== 'camera';
+  asked = false;
+  shutter.textContent = 'Ask';
+  if (subject !== before || composite === undefined) void start();
+  if (next === 'camera') {
+    look(false);
+    void camera.start();
+  } else {
+    camera.stop();
+    examplesView.show(next);
+    drawing.show([], next === 'clothes');
+  }
+};
+
+for (const choice of byId('modes', HTMLFieldSetElement).querySelectorAll('input')) {
+  choice.addEventListener('change', () => {
+    if (choice.checked) enter(choice.value as ModeName);
+  });
+  // Browsers keep the choice over a reload.
+  if (choice.checked) mode = choice.value as ModeName;
+}
+cameraSubject.addEventListener('change', () => {
+  subject = cameraSubject.value as Subject;
+  byId('looks-like', HTMLElement).textContent = subjects[subject].looksLike;
+  void start();
+});
 byId('clear', HTMLButtonElement).addEventListener('click', () => drawing.show([]));
-show(shown);
-void start();
+enter(mode);
+keepOffline(byId('offline', HTMLElement));

@@ -6,7 +6,6 @@
 
 /** Pixels of the network's picture along one side. */
 export const pictureSide = 28;
-const boxSide = 20;
 /** Index of the pixel that the centre of mass falls on; the mean over MNIST's own 70 000 pictures is 14.0. */
 const centreIndex = 14;
 
@@ -23,6 +22,18 @@ interface Box {
   readonly height: number;
 }
 
+/** How a data set placed what its pictures show. */
+export interface Placement {
+  /** The longer side of the ink becomes as many pixels. */
+  readonly boxSide: number;
+  /** What lies in the middle of the field: the centre of mass, or that of the box. */
+  readonly centre: 'mass' | 'box';
+}
+
+export const mnistPlacement: Placement = { boxSide: 20, centre: 'mass' };
+/** Xiao, Rasul, Vollgraf 2017, section 2: trimmed, the longest edge resized to 28, placed in the middle. */
+export const fashionPlacement: Placement = { boxSide: 28, centre: 'box' };
+
 /**
  * The normalised picture, 28 x 28 greys row by row, 0 background to 255 ink; undefined when there is no ink.
  * `greys`: `width * height` values in the same sense, which are not changed.
@@ -31,13 +42,15 @@ export function normalizeDrawing(
   greys: Uint8Array,
   width: number,
   height: number,
+  { boxSide, centre }: Placement = mnistPlacement,
 ): Uint8Array<ArrayBuffer> | undefined {
   const ink = inkBox({ data: greys, width, height });
   if (ink === undefined) return undefined;
-  const fitted = fit({ data: greys, width, height }, ink);
+  const fitted = fit({ data: greys, width, height }, ink, boxSide);
   const picture = new Uint8Array(pictureSide * pictureSide);
-  const left = place(centreOfMass(fitted, 'x'), fitted.width);
-  const top = place(centreOfMass(fitted, 'y'), fitted.height);
+  const middle = (length: number) => Math.floor((pictureSide - length) / 2);
+  const left = centre === 'box' ? middle(fitted.width) : place(centreOfMass(fitted, 'x'), fitted.width);
+  const top = centre === 'box' ? middle(fitted.height) : place(centreOfMass(fitted, 'y'), fitted.height);
   for (let y = 0; y < fitted.height; y++) {
     const row = fitted.data.subarray(y * fitted.width, (y + 1) * fitted.width);
     picture.set(row, (top + y) * pictureSide + left);
@@ -64,10 +77,10 @@ function inkBox({ data, width, height }: Grid): Box | undefined {
 }
 
 /**
- * The ink scaled so that its longer side is 20 pixels. Each new pixel is the mean of the square of the drawing
+ * The ink scaled so that its longer side is `boxSide` pixels. Each new pixel is the mean of the square of the drawing
  * that it covers, which is what antialiases; the shorter side is centred and may end in partly covered pixels.
  */
-function fit(source: Grid, ink: Box): Grid {
+function fit(source: Grid, ink: Box, boxSide: number): Grid {
   const cell = Math.max(ink.width, ink.height) / boxSide;
   const width = Math.ceil(ink.width / cell - 1e-9);
   const height = Math.ceil(ink.height / cell - 1e-9);

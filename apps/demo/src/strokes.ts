@@ -38,17 +38,20 @@ export const rasterSide = 280;
 /** MNIST's pens leave lines of about this width in the 20x20 box. */
 const penPixels = 2.8;
 const inkSide = 240;
+/** Clothes fill their picture; a thin outline is all that a pen adds. */
+const fabric = { penPixels: 0.7, side: 268, colour: '#c8c8c8' };
 /** A drawing smaller than this share of the sheet is a slip of the pen, not yet a digit. */
 const smallestExtent = 0.06;
 
 /**
  * Greys of the drawing, `rasterSide` squared, 0 background to 255 ink; undefined while it is too small to be a
- * digit. The drawing is scaled so that the pen is as wide as MNIST's whatever size it was drawn in; `context`
- * is a canvas of `rasterSide` squared that is overwritten.
+ * digit. The drawing is scaled so that the pen is as wide as MNIST's whatever size it was drawn in; `filled`, it is
+ * a garment: what a stroke encloses is cloth. `context` is a canvas of `rasterSide` squared that is overwritten.
  */
 export function rasterize(
   strokes: readonly Stroke[],
   context: CanvasRenderingContext2D,
+  filled = false,
 ): Uint8Array | undefined {
   const points = strokes.flat();
   const left = Math.min(...points.map(({ x }) => x));
@@ -57,15 +60,15 @@ export function rasterize(
   const height = Math.max(...points.map(({ y }) => y)) - top;
   const extent = Math.max(width, height);
   if (!(extent >= smallestExtent)) return undefined;
-  const penWidth = (penPixels * inkSide) / 20;
-  const scale = (inkSide - penWidth) / extent;
+  const penWidth = filled ? (fabric.penPixels * fabric.side) / 28 : (penPixels * inkSide) / 20;
+  const scale = ((filled ? fabric.side : inkSide) - penWidth) / extent;
   const place = ({ x, y }: Point): Point => ({
     x: (x - left - width / 2) * scale + rasterSide / 2,
     y: (y - top - height / 2) * scale + rasterSide / 2,
   });
   context.fillStyle = '#000';
   context.fillRect(0, 0, rasterSide, rasterSide);
-  paintStrokes(context, strokes, { place, penWidth, colour: '#fff' });
+  paintStrokes(context, strokes, { place, penWidth, colour: filled ? fabric.colour : '#fff', filled });
   const { data } = context.getImageData(0, 0, rasterSide, rasterSide);
   return Uint8Array.from({ length: rasterSide * rasterSide }, (_, i) => data[i * 4]!);
 }
@@ -75,13 +78,15 @@ export interface Pen {
   /** In pixels of the context. */
   readonly penWidth: number;
   readonly colour: string;
+  /** Whether each stroke is closed and what it encloses is painted, too. */
+  readonly filled?: boolean;
 }
 
 /** Paints all strokes with one round pen. */
 export function paintStrokes(
   context: CanvasRenderingContext2D,
   strokes: readonly Stroke[],
-  { place, penWidth, colour }: Pen,
+  { place, penWidth, colour, filled = false }: Pen,
 ): void {
   context.lineCap = 'round';
   context.lineJoin = 'round';
@@ -90,4 +95,12 @@ export function paintStrokes(
   context.beginPath();
   for (const stroke of strokes) traceStroke(stroke, context, place);
   context.stroke();
+  if (!filled) return;
+  context.fillStyle = colour;
+  // By themselves: strokes that overlap must not cut holes into each other.
+  for (const stroke of strokes) {
+    context.beginPath();
+    traceStroke(stroke, context, place);
+    context.fill();
+  }
 }
