@@ -8,33 +8,40 @@ import type { Picture, RawPixels } from './api.ts';
  */
 export function toPixels(picture: Picture): RawPixels {
   if (isRaw(picture)) return picture;
-  const { width, height } = sizeOf(picture);
-  if (!(width > 0 && height > 0)) {
-    throw new TierwiseError(
-      'IMAGE_INVALID',
-      `the picture has no pixels (${width} x ${height}): is it loaded?`,
-      {
-        width,
-        height,
-      },
-    );
-  }
+  const { width, height } = checkedSize(picture);
   try {
     const context = drawingContext(width, height);
     context.drawImage(picture as CanvasImageSource, 0, 0, width, height);
     return context.getImageData(0, 0, width, height);
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new TierwiseError('IMAGE_INVALID', `the picture cannot be read: ${message}`, {}, { cause });
+    throw unreadable(cause);
   }
 }
 
-function isRaw(picture: Picture): picture is RawPixels {
+export function unreadable(cause: unknown): TierwiseError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new TierwiseError('IMAGE_INVALID', `the picture cannot be read: ${message}`, {}, { cause });
+}
+
+/** Whether the pixels are there already. */
+export function isRaw(picture: Picture): picture is RawPixels {
   return (
     typeof picture === 'object' &&
     picture !== null &&
     'data' in picture &&
     (picture.data instanceof Uint8Array || picture.data instanceof Uint8ClampedArray)
+  );
+}
+
+/** Width and height in pixels, at least 1. @throws TierwiseError IMAGE_INVALID when it is no picture, or not loaded yet */
+export function checkedSize(picture: Exclude<Picture, RawPixels>): { width: number; height: number } {
+  const size = sizeOf(picture);
+  const { width, height } = size;
+  if (width > 0 && height > 0) return size;
+  throw new TierwiseError(
+    'IMAGE_INVALID',
+    `the picture has no pixels (${width} x ${height}): is it loaded?`,
+    { width, height },
   );
 }
 

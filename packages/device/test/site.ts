@@ -86,6 +86,8 @@ export function tinyManifest(changes: Partial<Manifest> = {}): Manifest {
 
 export const served = { artifacts: '../../artifacts', stream: '/v2/stream' };
 
+type EdgeBehaviour = 'serve' | 'cut' | 'silent';
+
 export interface Site {
   /** Of the bundle's folder, without a slash at the end. */
   readonly url: string;
@@ -94,19 +96,51 @@ export interface Site {
   /** What GET answers; a test may change it. */
   readonly files: Map<string, Uint8Array | string | ((response: ServerResponse) => void)>;
   readonly sockets: ReadonlySet<WebSocket>;
+  /** What happens to requests from here on; also done by GET /edge/BEHAVIOUR. After `serve`, old connections are gone. */
+  edge(behaviour: EdgeBehaviour): void;
   stop(): Promise<void>;
 }
 
 /** Serves the bundle over HTTP and its sections over WebSocket, as an edge does. */
 export async function startSite(manifest: Manifest = tinyManifest({ served })): Promise<Site> {
   const paths: string[] = [];
+  /** The manifest with a branch of another digest. */
+  const changed = (other: string) => {
+    const { branch } = manifest;
+    const artifact = { ...branch.artifact, digest: other };
+    return JSON.stringify({ ...manifest, branch: { ...branch, artifact } });
+  };
   const files: Site['files'] = new Map<string, string | Uint8Array | ((response: ServerResponse) => void)>([
     ['/models/tiny/manifest.json', JSON.stringify(manifest)],
     ['/models/tiny/branch.safetensors', branchBytes],
     ['/models/tiny/model.onnx', mainBytes],
     [`/artifacts/${digest(branchBytes)}`, branchBytes],
     [`/artifacts/${digest(mainBytes)}`, mainBytes],
+    ['/models/tiny-damaged/manifest.json', changed(digest(mainBytes.subarray(1)))],
+    [`/artifacts/${digest(mainBytes.subarray(1))}`, branchBytes],
+    ['/models/tiny-endless/manifest.json', changed('0'.repeat(64))],
+    [
+      `/artifacts/${'0'.repeat(64)}`,
+      (response) => {
+        response.writeHead(200).write(branchBytes.subarray(0, 100));
+      },
+    ],
+    ...(['serve', 'cut', 'silent'] as const).map(
+      (behaviour) =>
+        [
+          `/edge/${behaviour}`,
+          (response: ServerResponse) => {
+            edge(behaviour);
+            response.end();
+          },
+        ] as const,
+    ),
   ]);
+  let behaviour: EdgeBehaviour = 'serve';
+  function edge(next: EdgeBehaviour): void {
+    if (next === 'serve' && behaviour !== 'serve') for (const socket of sockets.clients) socket.terminate();
+    behaviour = next;
+  }
   const server = createServer((request, response) => {
     paths.push(request.url!);
     const found = files.get(request.url!);
@@ -125,6 +159,8 @@ export async function startSite(manifest: Manifest = tinyManifest({ served })): 
   const sockets = new WebSocketServer({ server, path: '/v2/stream' });
   sockets.on('connection', (socket) => {
     socket.on('message', async (data) => {
+      if (behaviour === 'cut') socket.terminate();
+      if (behaviour !== 'serve') return;
       const request = decodeFrame(new Uint8Array(data as Buffer));
       if (request.kind !== 'request') return;
       try {
@@ -146,6 +182,7 @@ export async function startSite(manifest: Manifest = tinyManifest({ served })): 
     paths,
     files,
     sockets: sockets.clients,
+    edge,
     async stop() {
       for (const socket of sockets.clients) socket.terminate();
       server.closeAllConnections();

@@ -1,0 +1,5 @@
+/** The worker that `load` of `@tierwise/device/worker` starts unless it is given another. */
+import { strategies } from '@tierwise/plan';
+import { serve } from './serve.ts';
+
+serve({ strategies });

@@ -1,0 +1,217 @@
+import { TierwiseError } from '@tierwise/core';
+import { abortError, checkThreshold, throwIfAborted } from '@tierwise/runtime';
+import type { Composite, CompositeEvents, LoadOptions, Picture, Progress } from './api.ts';
+import { resolve } from './bundle.ts';
+import { createEvents } from './events.ts';
+import { checkedSize, isRaw, unreadable } from './pixels.ts';
+import type {
+  Call,
+  FromWorker,
+  PlainOptions,
+  Result,
+  SentPicture,
+  Snapshot,
+  ToWorker,
+} from './worker-messages.ts';
+
+export type * from './api.ts';
+export { stream } from './stream.ts';
+
+/**
+ * Engines, strategies of one's own and replacements of globals cannot be sent to a worker: a worker that has them is
+ * started by `worker`, and its script calls `serve` of `@tierwise/device/serve` with them. The one that is started
+ * otherwise knows all strategies of `@tierwise/plan` and the binary engine.
+ */
+export interface WorkerLoadOptions extends PlainOptions, Pick<LoadOptions, 'signal' | 'onProgress'> {
+  readonly worker?: (() => Worker) | undefined;
+}
+
+/**
+ * `load` of `@tierwise/device`, with engine and link in a worker of its own, so that the page stays smooth. Pictures are
+ * copied for it and stay the caller's. `dispose` ends the worker.
+ * @throws TierwiseError as `load` of `@tierwise/device` does; ENGINE_MISSING when no worker can be started
+ */
+export async function load(url: string | URL, options: WorkerLoadOptions = {}): Promise<Composite> {
+  const { signal, onProgress, worker: start = startWorker, ...plain } = options;
+  throwIfAborted(signal);
+  const address = resolve(url, globalThis.location?.href).href;
+  const events = createEvents<CompositeEvents>();
+  let snapshot: Snapshot;
+  const calls = connect(start, ({ name, detail }) => {
+    if (name === 'edge') snapshot = { ...snapshot, edgeState: detail };
+    events.emit(name, detail);
+  });
+  let threshold: number | undefined;
+  let disposed: Promise<void> | undefined;
+
+  function checkAlive(): void {
+    if (disposed !== undefined) throw gone();
+  }
+
+  let loaded: Result;
+  try {
+    loaded = await calls.call({ kind: 'load', url: address, options: plain }, { signal, onProgress });
+  } catch (error) {
+    calls.end(gone());
+    throw error;
+  }
+  const manifest = loaded.manifest!;
+  snapshot = loaded.snapshot!;
+
+  function dispose(): Promise<void> {
+    disposed ??= calls.call({ kind: 'dispose' }).then(
+      () => calls.end(gone()),
+      () => calls.end(gone()),
+    );
+    return disposed;
+  }
+
+  return {
+    manifest,
+    get plan() {
+      return snapshot.plan;
+    },
+    get edgeState() {
+      return snapshot.edgeState;
+    },
+    get threshold() {
+      return snapshot.threshold === undefined ? undefined : (threshold ?? snapshot.threshold);
+    },
+    async classify(picture, { signal, ...rest } = {}) {
+      const started = performance.now();
+      checkAlive();
+      throwIfAborted(signal);
+      const limit = rest.threshold ?? threshold;
+      const { sent, transfer } = await toSend(picture);
+      checkAlive();
+      const { answer } = await calls.call(
+        { kind: 'classify', picture: sent, options: { ...rest, threshold: limit } },
+        { signal, transfer },
+      );
+      return { ...answer!, totalMs: performance.now() - started };
+    },
+    async use(strategy, during) {
+      checkAlive();
+      snapshot = (await calls.call({ kind: 'use', strategy }, during)).snapshot!;
+    },
+    setThreshold(value) {
+      checkThreshold(value);
+      threshold = value;
+    },
+    on: events.on,
+    dispose,
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+function startWorker(): Worker {
+  return new Worker(new URL('./worker-thread.js', import.meta.url), { type: 'module' });
+}
+
+interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  readonly transfer?: Transferable[];
+}
+
+interface Calls {
+  /** Settles as the worker says, or with the abort of `signal`. */
+  call(call: Call, options?: CallOptions): Promise<Result>;
+  /** Ends the worker, and with `error` every call under way and all later ones. */
+  end(error: TierwiseError): void;
+}
+
+function connect(
+  start: () => Worker,
+  onEvent: (event: Extract<FromWorker, { kind: 'event' }>['event']) => void,
+): Calls {
+  const waiting = new Map<
+    number,
+    (message: Exclude<FromWorker, { kind: 'event' }> | TierwiseError) => void
+  >();
+  let lastId = 0;
+  let over: TierwiseError | undefined;
+  let worker: Worker;
+  try {
+    worker = start();
+  } catch (cause) {
+    throw broken(String(cause), cause);
+  }
+  const post = (message: ToWorker, transfer: Transferable[] = []) => worker.postMessage(message, transfer);
+
+  function end(error: TierwiseError): void {
+    over ??= error;
+    worker.terminate();
+    for (const hear of [...waiting.values()]) hear(over);
+  }
+
+  worker.addEventListener('message', ({ data }: MessageEvent<FromWorker>) => {
+    if (data.kind === 'event') onEvent(data.event);
+    else waiting.get(data.id)?.(data);
+  });
+  // A script that cannot be fetched or run, or that has failed: the page cannot tell what still works.
+  worker.addEventListener('error', (event) => {
+    event.preventDefault();
+    end(broken(event.message ?? 'its script cannot be fetched'));
+  });
+
+  function call(what: Call, { signal, onProgress, transfer }: CallOptions = {}): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      if (over !== undefined) throw over;
+      throwIfAborted(signal);
+      const id = ++lastId;
+      const stop = () => {
+        waiting.delete(id);
+        signal?.removeEventListener('abort', cancel);
+      };
+      const cancel = () => {
+        stop();
+        post({ id, kind: 'abort' });
+        reject(abortError(signal!));
+      };
+      waiting.set(id, (message) => {
+        if (!(message instanceof TierwiseError)) {
+          if (message.kind === 'progress') return onProgress?.(message.progress);
+          stop();
+          if (message.kind === 'done') return resolve(message.result);
+          const { code, message: text, details } = message.error;
+          return reject(new TierwiseError(code, text, details));
+        }
+        stop();
+        reject(message);
+      });
+      signal?.addEventListener('abort', cancel);
+      try {
+        post({ id, ...what }, transfer);
+      } catch (cause) {
+        stop();
+        reject(what.kind === 'classify' ? unreadable(cause) : cause);
+      }
+    });
+  }
+
+  return { call, end };
+}
+
+/** A copy of the picture as it is now, to be given away. @throws TierwiseError IMAGE_INVALID */
+async function toSend(picture: Picture): Promise<{ sent: SentPicture; transfer: Transferable[] }> {
+  if (isRaw(picture)) {
+    const data = picture.data.slice();
+    return { sent: { data, width: picture.width, height: picture.height }, transfer: [data.buffer] };
+  }
+  checkedSize(picture);
+  try {
+    const sent = 'displayWidth' in picture ? picture.clone() : await createImageBitmap(picture);
+    return { sent, transfer: [sent] };
+  } catch (cause) {
+    throw unreadable(cause);
+  }
+}
+
+function gone(): TierwiseError {
+  return new TierwiseError('DISPOSED', 'the composite has been disposed');
+}
+
+function broken(why: string, cause?: unknown): TierwiseError {
+  return new TierwiseError('ENGINE_MISSING', `the worker does not run: ${why}`, {}, { cause });
+}
