@@ -20,6 +20,11 @@ const maxExtent = 65536;
 /** Makes the error of something that is wrong with a program. */
 export type Fail = (what: string) => Error;
 
+/** @throws what `fail` makes when there are more of them than `most` */
+function limit(count: number, most: number, what: string, fail: Fail): void {
+  if (count > most) throw fail(`${count} ${what}, at most ${most} are allowed`);
+}
+
 /** Number of elements of a value. */
 export function sizeOf(shape: Shape): number {
   return shape.c * shape.h * shape.w;
@@ -40,7 +45,7 @@ export function inferValues(program: Program, fail: Fail): { values: ValueInfo[]
   const macs: number[] = [];
   let elements = sizeOf(program.input.shape);
   let work = 0;
-  if (elements > maxElements) throw fail(`the input holds more than ${maxElements} elements`);
+  limit(elements, maxElements, 'elements of the input', fail);
   program.ops.forEach((op, index) => {
     const failHere: Fail = (what) => fail(`operation ${index} (${op.kind}): ${what}`);
     if (op.output !== index + 1) throw failHere(`writes value ${op.output} and must write ${index + 1}`);
@@ -51,11 +56,11 @@ export function inferValues(program: Program, fail: Fail): { values: ValueInfo[]
     });
     const { info, macs: cost } = inferOp(op, inputs, failHere);
     const { c, h, w } = info.shape;
-    if (Math.max(c, h, w) > maxExtent) throw failHere(`gives ${showShape(info.shape)}, too large an axis`);
+    limit(Math.max(c, h, w), maxExtent, 'elements on one axis', failHere);
     elements += sizeOf(info.shape);
     work += cost;
-    if (elements > maxElements) throw failHere(`values up to here hold more than ${maxElements} elements`);
-    if (work > maxMacs) throw failHere(`work up to here is more than ${maxMacs} multiply-accumulates`);
+    limit(elements, maxElements, 'elements up to here', failHere);
+    limit(work, maxMacs, 'multiply-accumulates up to here', failHere);
     values.push(info);
     macs.push(cost);
   });
@@ -73,7 +78,7 @@ export function inferOp(op: Op, inputs: readonly ValueInfo[], fail: Fail): { inf
     if (!kinds.includes(input.kind)) throw fail(`takes ${kinds.join(' or ')}, not ${input.kind}`);
   };
   const sum = (kind: ValueInfo['kind'], shape: Shape, terms: number) => {
-    if (terms > maxTerms) throw fail(`sums ${terms} terms, more than ${maxTerms}`);
+    limit(terms, maxTerms, 'terms of a sum', fail);
     return { info: { kind, shape }, macs: sizeOf(shape) * terms };
   };
   switch (op.kind) {
@@ -83,9 +88,8 @@ export function inferOp(op: Op, inputs: readonly ValueInfo[], fail: Fail): { inf
       expectKind(binary ? 'bits' : 'real');
       const shape = windowed(input.shape, op.window, op.channels, fail);
       const { c, h, w } = input.shape;
-      if (c * (h + 2 * op.window.padH) * (w + 2 * op.window.padW) > maxElements) {
-        throw fail(`pads ${showShape(input.shape)} to more than ${maxElements} elements`);
-      }
+      const padded = c * (h + 2 * op.window.padH) * (w + 2 * op.window.padW);
+      limit(padded, maxElements, 'elements with padding', fail);
       return sum(binary ? 'sums' : 'real', shape, input.shape.c * op.window.kernelH * op.window.kernelW);
     }
     case 'denseReal':
