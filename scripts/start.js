@@ -1,5 +1,6 @@
 // What `npm start` runs: builds what is missing, then serves the demo page with the committed models on loopback.
-// Arguments go to `tierwise edge`: `npm start -- --port 9000`.
+// `npm start -- --lan` lends it to the local network, over TLS, and prints a QR code for a phone.
+// Other arguments go to `tierwise edge`: `npm start -- --port 9000`.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -35,7 +36,8 @@ function freePort(wanted) {
 
 build('Building the packages', 'run', '--silent', 'build');
 build('Building the demo page', 'run', '--silent', '-w', 'apps/demo', 'build');
-const given = process.argv.slice(2);
+const given = process.argv.slice(2).filter((word) => word !== '--lan');
+const isLent = process.argv.includes('--lan');
 const port = given.some((word) => /^--port(=|$)/.test(word)) ? [] : ['--port', String(await freePort(8700))];
 const edge = spawn(
   process.execPath,
@@ -49,9 +51,33 @@ const edge = spawn(
     ...port,
     ...given,
   ],
-  { stdio: 'inherit' },
+  { stdio: ['inherit', isLent ? 'pipe' : 'inherit', 'inherit'] },
 );
 // The edge drains by itself on these; this process only waits for it.
 for (const signal of ['SIGINT', 'SIGTERM'])
   process.on(signal, () => signal === 'SIGTERM' && edge.kill(signal));
 edge.on('exit', (code) => process.exit(code ?? 1));
+
+/** Says where a phone finds the page. */
+async function lendOut(url) {
+  const { lend } = await import('./lan.js');
+  const { renderUnicodeCompact } = await import('uqr');
+  const { urls } = await lend(url, await freePort(8743));
+  const [first] = urls;
+  if (first === undefined) throw new Error('this machine is in no local network');
+  process.stdout.write(
+    `\n${renderUnicodeCompact(first, { border: 3 })}\n\nOn a phone in the same network: ${urls.join(' or ')}\n` +
+      'Its browser will warn of the certificate, which this machine made for itself just now: go on only in a network\n' +
+      'whose people you trust. Everybody in it can open the page and use the edge.\n',
+  );
+}
+
+edge.stdout?.once('data', async (line) => {
+  try {
+    await lendOut(/https?:\/\/[^\s"]+/.exec(String(line))[0]);
+  } catch (error) {
+    process.stderr.write(`${error.message}\n`);
+    edge.kill('SIGTERM');
+  }
+});
+edge.stdout?.pipe(process.stdout);
