@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { tensor } from '@tierwise/core';
+import { tensor, writeSafetensors } from '@tierwise/core';
 import type { Arrival, Section } from '@tierwise/plan';
 import { expect, test } from 'vitest';
 import { binaryEngine } from './engine.ts';
@@ -67,7 +67,7 @@ test('a file that breaks off is refused with what its arrival says', async () =>
   }
 });
 
-test('what is no program is refused as early as it can be', async () => {
+test('what is no program is refused for what is wrong with it', async () => {
   const engine = binaryEngine();
   const reached = async () => undefined;
   for (const bytes of [
@@ -78,6 +78,13 @@ test('what is no program is refused as early as it can be', async () => {
   ]) {
     await expect(engine.loadArriving!({ bytes, reached }, section)).rejects.toMatchObject({
       code: 'SAFETENSORS_CORRUPT',
+    });
+  }
+  for (const program of [undefined, '', '{}', 'null', '[1']) {
+    const metadata = { format: 'tierwise-program/1', ...(program === undefined ? {} : { program }) };
+    const bytes = writeSafetensors(new Map(), metadata);
+    await expect(engine.loadArriving!({ bytes, reached }, section)).rejects.toMatchObject({
+      code: 'PROGRAM_CORRUPT',
     });
   }
 });

@@ -12,21 +12,24 @@ const lengthBytes = 8;
  * last: from here on everything can be planned. Whoever needs bits waits for them (`reachedAll`).
  * @throws as `readVerifiedProgram`, and what `reached` rejects with
  */
-export async function readArriving({ bytes, reached }: Arrival, where: string): Promise<LoadedProgram> {
-  await reached(Math.min(lengthBytes, bytes.length));
-  if (bytes.length >= lengthBytes) {
-    const headerBytes = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-    await reached(Math.min(lengthBytes + headerBytes, bytes.length));
-  }
-  // Only where tensors lie is used of this reading: what they hold is not there yet.
+export async function readArriving(artifact: Arrival, where: string): Promise<LoadedProgram> {
+  const { bytes, reached } = artifact;
+  // Where not even that can be told, the whole is read, and refused for what is wrong with it.
+  await reached(await endOfRest(artifact, where).catch(() => bytes.length));
+  return readVerifiedProgram(bytes, where);
+}
+
+/** Where the last tensor ends that is no bits of a layer. Only where tensors lie is known here, not what they hold. */
+async function endOfRest({ bytes, reached }: Arrival, where: string): Promise<number> {
+  await reached(lengthBytes);
+  const headerBytes = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  await reached(lengthBytes + headerBytes);
   const { tensors, metadata } = readSafetensors(bytes, where);
-  const { ops } = readText(metadata['program'] ?? '', (what) => new Error(what));
+  const { ops } = readText(metadata['program']!, (what) => new Error(what));
   const bits = new Set(
     ops.map((op) => (op.kind === 'convBinary' || op.kind === 'denseBinary' ? op.weights : '')),
   );
-  const ends = [...tensors].map(([name, { data }]) => (bits.has(name) ? 0 : endIn(bytes, data)));
-  await reached(Math.max(...ends));
-  return readVerifiedProgram(bytes, where);
+  return Math.max(...[...tensors].map(([name, { data }]) => (bits.has(name) ? 0 : endIn(bytes, data))));
 }
 
 /** Resolves when all of `data`, a part of the artifact, is there. */

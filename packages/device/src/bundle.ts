@@ -78,9 +78,9 @@ export function fetchArtifact(
   return {
     bytes,
     async reached(count) {
-      while (loaded < count) await Promise.race([whole, next]);
+      while (loaded < Math.min(count, bytes.length)) await Promise.race([whole, next]);
       // A body that goes on is none of this artifact.
-      if (count === bytes.length) await whole;
+      if (count >= bytes.length) await whole;
     },
   };
 }

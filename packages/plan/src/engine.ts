@@ -27,7 +27,7 @@ export interface LoadedSection {
 /** An artifact that may still be on its way. `bytes` has its full length from the start and fills up from the front. */
 export interface Arrival {
   readonly bytes: Uint8Array;
-  /** Resolves when the first `count` bytes are there, at most all of them; rejects when they will not come. */
+  /** Resolves when the first `count` bytes are there, or all if there are fewer; rejects when they will not come. */
   reached(count: number): Promise<void>;
 }
 
