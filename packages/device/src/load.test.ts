@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { strategies } from '@tierwise/plan';
+import { writeSafetensors } from '@tierwise/core';
+import { type Digest, strategies } from '@tierwise/plan';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import {
@@ -124,6 +125,19 @@ describe('loading', () => {
     spoil(files);
     await expect(open(url)).rejects.toMatchObject({ name: 'TierwiseError', code });
     await Promise.all([...sockets].map((socket) => once(socket, 'close')));
+  });
+
+  test.each([
+    ['whose header never ends', new Uint8Array(40).fill(255), 'SAFETENSORS_CORRUPT'],
+    ['of a few bytes', Uint8Array.of(1, 2, 3), 'SAFETENSORS_CORRUPT'],
+    ['that is no program', writeSafetensors(new Map(), {}), 'PROGRAM_CORRUPT'],
+  ])('a branch of the right digest %s is refused', async (_, bytes, code) => {
+    const { branch } = tinyManifest({ served });
+    const digest = createHash('sha256').update(bytes).digest('hex') as Digest;
+    const artifact = { ...branch.artifact, digest, bytes: bytes.length };
+    const { url, files } = await site(tinyManifest({ served, branch: { ...branch, artifact } }));
+    files.set(`/artifacts/${digest}`, bytes);
+    await expect(open(url)).rejects.toMatchObject({ name: 'TierwiseError', code });
   });
 
   test('a host that is not there is EDGE_UNREACHABLE', async () => {
