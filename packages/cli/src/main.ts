@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { TierwiseError } from '@tierwise/core';
 import { strategies } from '@tierwise/plan';
 import { networks, optimizers, recipes } from '@tierwise/train';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import type { MeasureFlags } from './bundle.ts';
 import { type AttachFlags, attachCommand } from './commands/attach.ts';
 import { type BenchFlags, benchCommand } from './commands/bench.ts';
@@ -21,6 +21,7 @@ import { type TrainFlags, trainCommand } from './commands/train.ts';
 import { dataHelp } from './data.ts';
 import { linkNames } from './link.ts';
 import { createTerminal, fail, type Terminal } from './terminal.ts';
+import { collect, collectDim, fraction, numbers, pictureSize, real, whole, wholes } from './values.ts';
 
 /** The first Ctrl-C asks the work to end cleanly, the second does not ask. (The edge handles its own signals.) */
 function untilCtrlC(): AbortSignal {
@@ -31,62 +32,6 @@ function untilCtrlC(): AbortSignal {
   });
   return stop.signal;
 }
-
-/** A whole number of at least `min`. */
-function whole(min: number) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (!Number.isSafeInteger(value) || value < min)
-      throw new InvalidArgumentError(`It must be a whole number of at least ${min}.`);
-    return value;
-  };
-}
-
-/** Whole numbers of at least `min`, with commas between. */
-const wholes = (min: number) => (text: string) => text.split(',').map(whole(min));
-
-/** A number from `min` to `max`. */
-function real(min: number, max: number) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (text.trim() === '' || !(value >= min && value <= max))
-      throw new InvalidArgumentError(`It must be a number from ${min} to ${max}.`);
-    return value;
-  };
-}
-
-/** Numbers of at least `min`, with commas between them. */
-function numbers(min: number) {
-  return (text: string): number[] =>
-    text.split(',').map((part) => {
-      const value = fraction(part);
-      if (value < min) throw new InvalidArgumentError(`${part} is less than ${min}.`);
-      return value;
-    });
-}
-
-/** A number, or a fraction like 1/255. */
-function fraction(text: string): number {
-  const [top = '', bottom = '1', ...more] = text.split('/');
-  const value = Number(top) / Number(bottom);
-  if (top.trim() === '' || bottom.trim() === '' || more.length > 0 || !Number.isFinite(value))
-    throw new InvalidArgumentError(`"${text}" is no number.`);
-  return value;
-}
-
-function pictureSize(text: string): { height: number; width: number } {
-  const match = /^(\d+)x(\d+)$/.exec(text);
-  if (!match) throw new InvalidArgumentError('Write it as HEIGHTxWIDTH, like 224x224.');
-  return { height: whole(1)(match[1]!), width: whole(1)(match[2]!) };
-}
-
-function collectDim(text: string, known: Readonly<Record<string, number>>): Record<string, number> {
-  const match = /^(.+)=(\d+)$/.exec(text);
-  if (!match) throw new InvalidArgumentError('Write it as NAME=SIZE.');
-  return { ...known, [match[1]!]: whole(1)(match[2]!) };
-}
-
-const collect = (text: string, known: readonly string[]): string[] => [...known, text];
 
 /** Makes the handler of a command: with its terminal, its errors and Ctrl-C. */
 function handle<Args extends unknown[]>(work: (terminal: Terminal, ...args: Args) => Promise<void>) {
