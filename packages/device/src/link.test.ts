@@ -302,8 +302,14 @@ describe('losing the edge', () => {
     expect(await firstScore(link.send(ask(7)))).toBe(7);
   });
 
-  test('a server that refuses to speak WebSocket is unreachable', async () => {
-    const server = createHttpServer((_, response) => response.writeHead(404).end()).listen(0, '127.0.0.1');
+  test.each([
+    ['text/html', '<!doctype html>'],
+    ['application/json', '{"error":"Bad Request"}'],
+    ['application/octet-stream', ''],
+  ])('a server that is no edge is unreachable, whatever it says: %s', async (type, body) => {
+    const server = createHttpServer((_, response) =>
+      response.writeHead(400, { 'content-type': type }).end(body),
+    ).listen(0, '127.0.0.1');
     await once(server, 'listening');
     endings.push(() => server.close());
     const { link } = linkTo(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/nowhere`);

@@ -173,13 +173,17 @@ export function openLink({ url, WebSocket, fetch, token, random, told, onState }
     });
     let body = new Uint8Array(await response.arrayBuffer());
     // What an edge refuses before it has read the frame is JSON alone.
-    if (response.headers.get('content-type')?.startsWith('application/json')) {
+    const json = response.headers.get('content-type')?.startsWith('application/json');
+    if (json) {
       const framed = new Uint8Array(4 + body.length);
       new DataView(framed.buffer).setUint32(0, body.length, true);
       framed.set(body, 4);
       body = framed;
     }
-    return { message: readAnswer(body), bytes: body.length };
+    const message = readAnswer(body);
+    // JSON without a code that is known comes from somebody else: a proxy, or a server that was cut off.
+    if (json && message.kind === 'failure' && message.code === 'INTERNAL') throw errorOf(message);
+    return { message, bytes: body.length };
   }
 
   function send(request: TransportRequest): Promise<TransportReply> {
