@@ -50,6 +50,7 @@ export interface Socket {
   addEventListener(type: 'message', listener: (event: { readonly data: unknown }) => void): void;
   addEventListener(type: 'open' | 'close' | 'error', listener: () => void): void;
 }
+/** The WebSocket class of a browser, or that of `ws`. */
 export type SocketConstructor = new (url: string, protocols: string[]) => Socket;
 
 /** The part of the Cache interface that is used; a browser's fits. Addresses are names: nothing is fetched from them. */
@@ -60,6 +61,7 @@ export interface CacheLike {
   keys(): Promise<readonly { readonly url: string }[]>;
 }
 
+/** How a bundle is fetched, where its samples may go, and what a host has in place of a page. */
 export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
@@ -100,6 +102,7 @@ export interface LoadOptions {
   readonly random?: (() => number) | undefined;
 }
 
+/** What holds for one sample only. */
 export interface ClassifyOptions {
   readonly signal?: AbortSignal | undefined;
   /** Exit threshold for this sample only, 0..1.01; a sample stays on the device when its entropy is below. */
@@ -108,6 +111,7 @@ export interface ClassifyOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** The class of a picture, and how it was come by. */
 export interface Answer {
   readonly label: string;
   readonly classIndex: number;
@@ -130,6 +134,7 @@ export interface Answer {
   readonly sent?: Sent | undefined;
 }
 
+/** What a page may be told, and what it is told with. */
 export interface CompositeEvents {
   /** The edge came or went. */
   edge: EdgeState;

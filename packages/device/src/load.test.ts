@@ -5,15 +5,8 @@ import { writeSafetensors } from '@tierwise/core';
 import { type Digest, strategies } from '@tierwise/plan';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import {
-  branchBytes,
-  mainBytes,
-  mainEngine,
-  type Site,
-  served,
-  startSite,
-  tinyManifest,
-} from '../test/site.ts';
+import { mainEngine } from '../test/main-engine.ts';
+import { branchBytes, mainBytes, type Site, served, startSite, tinyManifest } from '../test/site.ts';
 import type { Composite, LoadOptions, Picture, Progress } from './api.ts';
 import { load } from './load.ts';
 

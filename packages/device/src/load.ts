@@ -10,6 +10,7 @@ import { createPlanner } from './planner.ts';
 /** What a browser may say of its visitor's wishes (Network Information). */
 type DataSaver = { readonly connection?: { readonly saveData?: boolean } } | undefined;
 
+/** Fetches and prepares a bundle, as `Load` says. */
 export const load: Load = async (url, options = {}) => {
   const {
     signal,

@@ -5,6 +5,7 @@ import type { InferenceSession, TypedTensor } from 'onnxruntime-web/wasm';
 
 type OrtWeb = typeof import('onnxruntime-web/wasm');
 
+/** Where ONNX Runtime gets its own files, and how it runs. */
 export interface OnnxEngineOptions {
   /** Folder of ONNX Runtime's own .wasm and .mjs files; by default beside its script. */
   readonly wasmPaths?: string | undefined;

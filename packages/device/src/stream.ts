@@ -1,6 +1,7 @@
 import { orAborted } from '@tierwise/runtime';
 import type { Answer, ClassifyOptions, Composite, Picture } from './api.ts';
 
+/** Who is told of the answers, beside what holds for each of them. */
 export interface StreamOptions extends ClassifyOptions {
   /** Called with each answer, in the order of the pictures. */
   readonly onAnswer: (answer: Answer) => void;

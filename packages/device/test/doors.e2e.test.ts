@@ -166,6 +166,10 @@ test('a page that may not start workers is told so', async () => {
   await forbidden.stop();
 });
 
+test('a worker of its own brings engines that cannot be sent', async () => {
+  expect(await page.evaluate((at) => offered.wholeNetwork(at), site.url)).toBe('c device main');
+});
+
 test('a video is classified frame by frame, and the stream ends when it is told to', async () => {
   expect(await page.evaluate((at) => offered.video(at), site.url)).toEqual({ answered: 10, heard: 10 });
 });

@@ -4,10 +4,11 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { writeProgram } from '@tierwise/binary';
 import { type Tensor, TierwiseError, tensor, toTierwiseError } from '@tierwise/core';
-import { type Engine, type Manifest, type Plan, parseManifest, strategies } from '@tierwise/plan';
+import { type Manifest, type Plan, parseManifest, strategies } from '@tierwise/plan';
 import { createRuntime, replyMessage, serve } from '@tierwise/runtime';
 import { decodeFrame, encodeFrame, failureOf, unpack } from '@tierwise/wire';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { mainEngine } from './main-engine.ts';
 
 /*
  * A site with a tiny bundle: four pixels, three classes. The branch scores a tenth of pixels 0, 1, 2; the main
@@ -35,23 +36,6 @@ export const branchBytes = writeProgram(
   ]),
 );
 export const mainBytes = new TextEncoder().encode('1 2 0');
-
-/** The engine of the main network: the pixel that each class is scored by. */
-export const mainEngine: Engine = {
-  name: 'onnx',
-  async load(artifact, section) {
-    const text = new TextDecoder().decode(artifact);
-    if (!/^\d( \d)*$/.test(text)) throw new TierwiseError('MODEL_CORRUPT', 'not a list of pixels');
-    return {
-      async run(inputs) {
-        const { data } = inputs.get(section.inputs[0]!.tensor)!;
-        const scores = Float32Array.from(text.split(' '), (i) => Number(data[Number(i)]));
-        return new Map([['main_scores', tensor('float32', [1, scores.length], scores)]]);
-      },
-      async dispose() {},
-    };
-  },
-};
 
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 

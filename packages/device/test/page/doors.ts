@@ -47,6 +47,14 @@ export const offered = {
     }
   },
 
+  /** What the whole network answers in a worker of the page's own. */
+  async wholeNetwork(site: string): Promise<string> {
+    const worker = () => new Worker(new URL('./own-worker.ts', import.meta.url), { type: 'module' });
+    await using composite = await loadInWorker(site, { worker, strategy: 'device-only' });
+    const { label, tier, exit } = await composite.classify(unsure);
+    return `${label} ${tier} ${exit}`;
+  },
+
   /** The label that a visit gives which keeps the bundle; when it is the `first`, it stays until that is done. */
   async visit(door: DoorName, site: string, first: boolean): Promise<string> {
     const load = door === 'main' ? loadHere : loadInWorker;
