@@ -3,14 +3,13 @@ import { TierwiseError } from '@tierwise/core';
 import { strategies } from '@tierwise/plan';
 import { networks, optimizers, recipes } from '@tierwise/train';
 import { Command, CommanderError, Option } from 'commander';
-import type { MeasureFlags } from './bundle.ts';
 import { type AttachFlags, attachCommand } from './commands/attach.ts';
 import { type BenchFlags, benchCommand } from './commands/bench.ts';
 import { type PlaceFlags, placeCommand } from './commands/branch.ts';
 import { type CutFlags, cutCommand } from './commands/cut.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { type EdgeFlags, edgeCommand, logLevels } from './commands/edge.ts';
-import { evalCommand } from './commands/eval.ts';
+import { type EvalFlags, evalCommand } from './commands/eval.ts';
 import { type ExploreFlags, exploreCommand } from './commands/explore.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { type LeakageFlags, leakageCommand } from './commands/leakage.ts';
@@ -184,10 +183,15 @@ program
   .description('measure a bundle as it is deployed, over every test sample')
   .argument('<bundle>', 'NAME.tierwise')
   .requiredOption('--data <name|folder>', dataHelp)
+  .option(
+    '--strangers <name|folder>',
+    'pictures of other things, to measure how well they are told from the classes',
+  )
+  .option('--html <file>', 'write a report with the reliability chart')
   .option('--threads <n>', 'default: one per core, at most 4', whole(1))
   .option('--json', 'print one JSON object')
   .action(
-    handle((terminal, bundle: string, flags: MeasureFlags) =>
+    handle((terminal, bundle: string, flags: EvalFlags) =>
       evalCommand(bundle, flags, terminal, untilCtrlC()),
     ),
   );

@@ -13,6 +13,10 @@ export type { Backbone } from './backbone.ts';
 export { startingValues } from './batches.ts';
 export { writeBundle } from './bundle.ts';
 export type { ByHead, EpochRecord } from './checkpoint.ts';
+export { type Calibration, calibrationOf, type ReliabilityBin } from './confidence/calibration.ts';
+export { type ClassConfidence, type Confidence, measureConfidence } from './confidence/confidence.ts';
+export { type Rejection, rejectedShare } from './confidence/rejection.ts';
+export { confidenceReport } from './confidence/report.ts';
 export {
   type Dataset,
   type DatasetSplit,
@@ -94,6 +98,7 @@ export {
 export { imagenetGraphs } from './networks/imagenet.ts';
 export { findNetwork, type Network, networks } from './networks/index.ts';
 export { type OptimizerName, optimizers } from './optimizer.ts';
+export { type PortablePlan, writePortableStep } from './portable.ts';
 export {
   type BranchBlock,
   type BranchChoice,

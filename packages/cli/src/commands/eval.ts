@@ -1,11 +1,26 @@
-import { type Evaluation, evaluate, type Interval } from '@tierwise/train';
+import {
+  type Confidence,
+  confidenceReport,
+  type Evaluation,
+  evaluate,
+  type Interval,
+  measureConfidence,
+} from '@tierwise/train';
 import { type MeasureFlags, openBundle } from '../bundle.ts';
+import { loadData } from '../data.ts';
+import { writeReport } from '../report-file.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
+
+export interface EvalFlags extends MeasureFlags {
+  /** Pictures of other things, to measure how many are told to be none of the classes. */
+  readonly strangers?: string;
+  readonly html?: string;
+}
 
 /** `tierwise eval`: the composite as deployed, over every test sample. */
 export async function evalCommand(
   bundle: string,
-  flags: MeasureFlags,
+  flags: EvalFlags,
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<void> {
@@ -15,7 +30,23 @@ export async function evalCommand(
     signal,
     onProgress: (p) => terminal.progress(`composite: ${p.done} of ${p.samples} samples`),
   });
-  terminal.result({ ...evaluation, warnings: data.warnings }, () => evaluationText(evaluation));
+  terminal.progress('confidence');
+  const { channels, height, width } = data.test;
+  const strangers =
+    flags.strangers === undefined
+      ? undefined
+      : (await loadData(flags.strangers, { channels, height, width }, terminal, signal)).test;
+  const confidence = await measureConfidence(composite, manifest, data, {
+    signal,
+    ...(strangers === undefined ? {} : { strangers }),
+  });
+  if (flags.html !== undefined) {
+    await writeReport(flags.html, confidenceReport(manifest.name, data.test.name, confidence));
+    terminal.note(`Wrote ${flags.html}`);
+  }
+  terminal.result({ ...evaluation, confidence, warnings: data.warnings }, () =>
+    [evaluationText(evaluation), confidenceText(confidence)].join('\n'),
+  );
 }
 
 /** "99.46 % (99.30 to 99.59)": a share with the interval that it lies in with 95 %. */
@@ -37,4 +68,23 @@ export function evaluationText({ main, branch, composite, test }: Evaluation): s
     ]),
     `the others send their stem, ${composite.codec}: ${Math.round(composite.payloadBytes)} bytes on average`,
   ].join('\n');
+}
+
+function confidenceText({ calibration, temperature, classes, rejection }: Confidence): string {
+  const lines = [
+    `calibration error of the branch: ${percent(calibration.ece)}${temperature === undefined ? '' : `; with a temperature of ${temperature.value.toFixed(2)}, which is not applied, ${percent(temperature.ece)}`}`,
+  ];
+  if (rejection !== undefined)
+    lines.push(
+      `none of these: below an energy of ${rejection.threshold.toPrecision(3)} are ${percent(rejection.knownRejected)} of the test samples and ${percent(rejection.strangersRejected)} of ${rejection.strangers} (AUROC ${rejection.auroc.toFixed(3)})`,
+    );
+  const rows = classes.map(({ label, samples, accuracy, branchAccuracy, exitRate }) => [
+    label,
+    samples,
+    percent(accuracy),
+    percent(branchAccuracy),
+    percent(exitRate),
+  ]);
+  lines.push(table([['class', 'samples', 'composite', 'branch', 'exits'], ...rows]));
+  return lines.join('\n');
 }
