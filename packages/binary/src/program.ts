@@ -122,6 +122,7 @@ export interface ProgramOutput {
   readonly dims: readonly number[];
 }
 
+/** A network for the device: operations in order, each reading values that an earlier one wrote. */
 export interface Program {
   readonly input: { readonly tensor: string; readonly shape: Shape };
   readonly ops: readonly Op[];
@@ -149,6 +150,7 @@ export interface LoadedProgram {
   readonly stored: readonly StoredTensor[];
 }
 
+/** A weight as it lies in the file; `bytes` are those it takes there. */
 export interface StoredTensor {
   readonly name: TensorRef;
   readonly dtype: DType;

@@ -29,6 +29,7 @@ export interface ProgramSummary {
   readonly memory: { readonly bytes: number; readonly weightBytes: number; readonly arenaBytes: number };
 }
 
+/** What `inspect` shows of a program: its operations, their work and what they take in the file. */
 export function programSummary(loaded: LoadedProgram): ProgramSummary {
   const { program, values, macs, stored } = loaded;
   const ops = program.ops.map(({ kind, input, output }, index) => {

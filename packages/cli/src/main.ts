@@ -109,6 +109,10 @@ withTrainingOptions(
       real(0, 10),
     )
     .option('--branch-rate <x>', 'of the branch when it goes second, with adam (default: 0.002)', real(0, 10))
+    .option(
+      '--export-step <folder>',
+      'write the first phase as files, to be run by ONNX Runtime on another machine, instead of training it here',
+    )
     .option('--recipe <name>', `how the branch is built, one of: ${Object.keys(recipes).join(', ')}`, 'xnor')
     .option(
       '--branch-depth <n>',

@@ -43,4 +43,5 @@ export const errorTable = {
   INTERNAL: { status: 500, retryable: false },
 } as const satisfies Record<string, { status: number; retryable: boolean }>;
 
+/** A code of the table above; stable across versions. */
 export type ErrorCode = keyof typeof errorTable;

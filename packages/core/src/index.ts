@@ -9,6 +9,7 @@ export * from './random.ts';
 export * from './remedies.ts';
 export * from './safetensors.ts';
 export type { Infer, JsonSchema, Refuse, Schema } from './schema.ts';
+/** What schemas are made of. */
 export * as schema from './schema.ts';
 export * from './tensor.ts';
 export * from './tierwise-error.ts';

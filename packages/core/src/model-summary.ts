@@ -19,6 +19,7 @@ export interface ModelSummary {
   readonly cuts: readonly CutSummary[];
 }
 
+/** A tensor of a network; `bytes` are those of one sample. */
 export interface TensorSummary {
   readonly name: string;
   readonly dtype: DType;
@@ -26,6 +27,7 @@ export interface TensorSummary {
   readonly bytes: number;
 }
 
+/** One node of a network: what it computes, from which tensors, at what cost. */
 export interface NodeSummary {
   readonly name: string;
   /** ONNX operator. */

@@ -35,6 +35,7 @@ declare const absent: unique symbol;
 /** A schema whose values are of type T. */
 export type Schema<T> = JsonSchema & { readonly [output]: T };
 type Optional<T> = Schema<T> & { readonly [absent]: true };
+/** The type of the values that a schema takes. */
 export type Infer<S> = S extends { readonly [output]: infer T } ? T : never;
 
 type Properties = Readonly<Record<string, Schema<unknown>>>;

@@ -16,6 +16,7 @@ export interface DTypeArrays {
   bool: Uint8Array;
 }
 
+/** Element types of a Tensor, named as safetensors and typed arrays do. */
 export type DType = keyof DTypeArrays;
 
 const arrayTypes = {

@@ -1,18 +1,11 @@
 import { TierwiseError } from '@tierwise/core';
-import { abortError, checkThreshold, throwIfAborted } from '@tierwise/runtime';
-import type { Composite, CompositeEvents, LoadOptions, Picture, Progress } from './api.ts';
+import { checkThreshold, throwIfAborted } from '@tierwise/runtime';
+import type { Composite, CompositeEvents, LoadOptions, Picture } from './api.ts';
 import { resolve } from './bundle.ts';
 import { createEvents } from './events.ts';
 import { checkedSize, isRaw, unreadable } from './pixels.ts';
-import type {
-  Call,
-  FromWorker,
-  PlainOptions,
-  Result,
-  SentPicture,
-  Snapshot,
-  ToWorker,
-} from './worker-messages.ts';
+import { connect } from './worker-calls.ts';
+import type { PlainOptions, Result, SentPicture, Snapshot } from './worker-messages.ts';
 
 export type * from './api.ts';
 export { stream } from './stream.ts';
@@ -108,91 +101,6 @@ function startWorker(): Worker {
   return new Worker(new URL('./worker-thread.js', import.meta.url), { type: 'module' });
 }
 
-interface CallOptions {
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
-  readonly transfer?: Transferable[];
-}
-
-interface Calls {
-  /** Settles as the worker says, or with the abort of `signal`. */
-  call(call: Call, options?: CallOptions): Promise<Result>;
-  /** Ends the worker, and with `error` every call under way and all later ones. */
-  end(error: TierwiseError): void;
-}
-
-function connect(
-  start: () => Worker,
-  onEvent: (event: Extract<FromWorker, { kind: 'event' }>['event']) => void,
-): Calls {
-  const waiting = new Map<
-    number,
-    (message: Exclude<FromWorker, { kind: 'event' }> | TierwiseError) => void
-  >();
-  let lastId = 0;
-  let over: TierwiseError | undefined;
-  let worker: Worker;
-  try {
-    worker = start();
-  } catch (cause) {
-    throw broken(String(cause), cause);
-  }
-  const post = (message: ToWorker, transfer: Transferable[] = []) => worker.postMessage(message, transfer);
-
-  function end(error: TierwiseError): void {
-    over ??= error;
-    worker.terminate();
-    for (const hear of [...waiting.values()]) hear(over);
-  }
-
-  worker.addEventListener('message', ({ data }: MessageEvent<FromWorker>) => {
-    if (data.kind === 'event') onEvent(data.event);
-    else waiting.get(data.id)?.(data);
-  });
-  // A script that cannot be fetched or run, or that has failed: the page cannot tell what still works.
-  worker.addEventListener('error', (event) => {
-    event.preventDefault();
-    end(broken(event.message ?? 'its script cannot be fetched'));
-  });
-
-  function call(what: Call, { signal, onProgress, transfer }: CallOptions = {}): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      if (over !== undefined) throw over;
-      throwIfAborted(signal);
-      const id = ++lastId;
-      const stop = () => {
-        waiting.delete(id);
-        signal?.removeEventListener('abort', cancel);
-      };
-      const cancel = () => {
-        stop();
-        post({ id, kind: 'abort' });
-        reject(abortError(signal!));
-      };
-      waiting.set(id, (message) => {
-        if (!(message instanceof TierwiseError)) {
-          if (message.kind === 'progress') return onProgress?.(message.progress);
-          stop();
-          if (message.kind === 'done') return resolve(message.result);
-          const { code, message: text, details } = message.error;
-          return reject(new TierwiseError(code, text, details));
-        }
-        stop();
-        reject(message);
-      });
-      signal?.addEventListener('abort', cancel);
-      try {
-        post({ id, ...what }, transfer);
-      } catch (cause) {
-        stop();
-        reject(what.kind === 'classify' ? unreadable(cause) : cause);
-      }
-    });
-  }
-
-  return { call, end };
-}
-
 /** A copy of the picture as it is now, to be given away. @throws TierwiseError IMAGE_INVALID */
 async function toSend(picture: Picture): Promise<{ sent: SentPicture; transfer: Transferable[] }> {
   if (isRaw(picture)) {
@@ -210,8 +118,4 @@ async function toSend(picture: Picture): Promise<{ sent: SentPicture; transfer: 
 
 function gone(): TierwiseError {
   return new TierwiseError('DISPOSED', 'the composite has been disposed');
-}
-
-function broken(why: string, cause?: unknown): TierwiseError {
-  return new TierwiseError('ENGINE_MISSING', `the worker does not run: ${why}`, {}, { cause });
 }

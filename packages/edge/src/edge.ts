@@ -17,6 +17,7 @@ import { secure, subprotocol } from './security.ts';
 import { InferenceService } from './service.ts';
 import { closeStreams, serveStream } from './stream.ts';
 
+/** What an edge serves, to whom, and within which limits. */
 export interface EdgeOptions {
   /**
    * Folder that holds `NAME.tierwise` folders. It is looked at every second; what has changed and then rested for

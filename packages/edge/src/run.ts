@@ -2,6 +2,7 @@ import { createEdge, type Edge, type EdgeOptions } from './edge.ts';
 
 const signals = ['SIGINT', 'SIGTERM'] as const;
 
+/** An edge that ends with its process. */
 export interface RunningEdge {
   readonly edge: Edge;
   /** Resolves when the edge has drained after SIGINT or SIGTERM. */

@@ -21,22 +21,26 @@ export function attrInt(node: NodeProto, name: string, fallback?: number): numbe
   return found === undefined ? fallback : Number(found.i);
 }
 
+/** As `attrInt`, for a list of whole numbers. */
 export function attrInts(node: NodeProto, name: string): number[] | undefined;
 export function attrInts(node: NodeProto, name: string, fallback: readonly number[]): readonly number[];
 export function attrInts(node: NodeProto, name: string, fallback?: readonly number[]) {
   return find(node, name, Kind.INTS)?.ints.map(Number) ?? fallback;
 }
 
+/** As `attrInt`, for a float32. */
 export function attrFloat(node: NodeProto, name: string): number | undefined;
 export function attrFloat(node: NodeProto, name: string, fallback: number): number;
 export function attrFloat(node: NodeProto, name: string, fallback?: number): number | undefined {
   return find(node, name, Kind.FLOAT)?.f ?? fallback;
 }
 
+/** As `attrInt`, for a list of float32, which has no fallback. */
 export function attrFloats(node: NodeProto, name: string): readonly number[] | undefined {
   return find(node, name, Kind.FLOATS)?.floats;
 }
 
+/** As `attrInt`, for a string, decoded as UTF-8. */
 export function attrString(node: NodeProto, name: string): string | undefined;
 export function attrString(node: NodeProto, name: string, fallback: string): string;
 export function attrString(node: NodeProto, name: string, fallback?: string): string | undefined {
@@ -55,22 +59,27 @@ export function attrTensorProto(node: NodeProto, name: string): TensorProto | un
   return find(node, name, Kind.TENSOR)?.t;
 }
 
+/** Writing: an int64 attribute. */
 export function intAttribute(name: string, value: number): AttributeProto {
   return create(AttributeProtoSchema, { name, type: Kind.INT, i: BigInt(value) });
 }
 
+/** Writing: a list of int64. */
 export function intsAttribute(name: string, values: readonly number[]): AttributeProto {
   return create(AttributeProtoSchema, { name, type: Kind.INTS, ints: values.map(BigInt) });
 }
 
+/** Writing: a float32. */
 export function floatAttribute(name: string, value: number): AttributeProto {
   return create(AttributeProtoSchema, { name, type: Kind.FLOAT, f: value });
 }
 
+/** Writing: a string, as UTF-8. */
 export function stringAttribute(name: string, value: string): AttributeProto {
   return create(AttributeProtoSchema, { name, type: Kind.STRING, s: new TextEncoder().encode(value) });
 }
 
+/** Writing: a tensor. */
 export function tensorAttribute(name: string, value: Tensor): AttributeProto {
   return create(AttributeProtoSchema, { name, type: Kind.TENSOR, t: toTensorProto('', value) });
 }

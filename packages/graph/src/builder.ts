@@ -47,6 +47,7 @@ function attribute(name: string, value: AttributeValue) {
   return intsAttribute(name, value);
 }
 
+/** Writes a graph node by node: each method adds one and gives its output, with its shape inferred. */
 export class GraphBuilder {
   /** The model under construction; every method appends to it. */
   readonly model: ModelProto;

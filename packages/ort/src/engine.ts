@@ -3,6 +3,7 @@ import { extract, readOnnx, writeOnnx } from '@tierwise/graph';
 import type { Engine, Section } from '@tierwise/plan';
 import { OrtPool, type PoolOptions } from './pool.ts';
 
+/** How many workers there are, and how many threads each has. */
 export interface OnnxEngineOptions extends PoolOptions {
   /** Threads inside one operator, for each worker; default 1. */
   readonly threads?: number;

@@ -4,6 +4,7 @@ import { join, split, type Trial } from './batches.ts';
 import type { PortInfo, SessionOptions } from './session.ts';
 import { InferenceThread } from './thread.ts';
 
+/** How much is computed at once, and how much may wait. */
 export interface PoolOptions {
   /** Worker threads, each with its own copy of every model; default 1. */
   readonly workers?: number;

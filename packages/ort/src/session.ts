@@ -5,6 +5,7 @@ import ort from 'onnxruntime-node';
 // text, so nothing needs to be printed beside them.
 ort.env.logLevel = 'fatal';
 
+/** How ONNX Runtime prepares and runs one model. */
 export interface SessionOptions {
   /** Threads inside one operator; default 1. A session of n threads keeps n - 1 threads of its own. */
   readonly threads?: number;
@@ -19,6 +20,7 @@ export interface PortInfo {
   readonly dims: readonly (number | string)[];
 }
 
+/** Inputs of a run by name; all that the model has. */
 export type Feeds = ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>;
 
 /** Names of the outputs wanted, or name -> tensor to write into (null: allocate one). */

@@ -29,6 +29,7 @@ export const DigestSchema = s.string({
   description: '64 lower-case hexadecimal digits',
 }) as Schema<Digest>;
 
+/** Device: where the sample is. Edge: a server near it. Cloud: one far away. */
 export const TierSchema = s.oneOf('device', 'edge', 'cloud');
 export type Tier = Infer<typeof TierSchema>;
 

@@ -7,6 +7,7 @@ export interface RunTimings {
   readonly computeMs: number;
 }
 
+/** What a caller of one run may give. */
 export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called once before `run` resolves, by engines that can tell waiting and computing apart. */

@@ -17,6 +17,7 @@ export interface Want {
   readonly artifact: Artifact;
 }
 
+/** What a strategy gives: a Plan that can run now, and what would make a better one possible. */
 export interface Planned {
   readonly plan: Plan;
   readonly wants: readonly Want[];

@@ -40,4 +40,5 @@ export const linkProfiles = {
   '5g-lcdnn': link(600, 150, 10),
 } as const satisfies Record<string, LinkProfile>;
 
+/** A link of `linkProfiles`. */
 export type LinkProfileName = keyof typeof linkProfiles;

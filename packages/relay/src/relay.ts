@@ -10,6 +10,7 @@ export interface Direction extends LineOptions {
   readonly fault?: Fault | undefined;
 }
 
+/** What is joined, and how each direction behaves. */
 export interface RelayOptions {
   readonly target: { readonly host: string; readonly port: number };
   /** From whoever connects to the target. */
@@ -30,6 +31,7 @@ export interface RelayCounters {
   readonly downBytes: number;
 }
 
+/** A relay that runs. Its counters go on counting; disposing it closes the port and every connection. */
 export interface Relay extends AsyncDisposable {
   readonly port: number;
   readonly counters: RelayCounters;

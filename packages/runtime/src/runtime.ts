@@ -7,6 +7,7 @@ import type { Policies } from './policies.ts';
 import { type ArtifactSource, createSections } from './sections.ts';
 import type { Transport } from './transport.ts';
 
+/** The place that a runtime is, and what it works with there. */
 export interface RuntimeOptions {
   /** Id of the place that this runtime is, as Plans name it. */
   readonly place: string;
@@ -18,6 +19,7 @@ export interface RuntimeOptions {
   readonly now: () => number;
 }
 
+/** What holds for one sample only. */
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   readonly policies?: Policies | undefined;
@@ -47,6 +49,7 @@ export interface Runtime {
   dispose(): Promise<void>;
 }
 
+/** A runtime for one place; it holds nothing until a section is prepared or runs. */
 export function createRuntime({ place, engines, artifact, send, now }: RuntimeOptions): Runtime {
   const sections = createSections(engines, artifact);
   const host: Host = { place, send, now, load: (section, signal) => sections.load(section, signal) };

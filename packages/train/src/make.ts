@@ -52,6 +52,7 @@ export function networkComposite(
   return { ...exported, ports, preprocess: pixelPreprocess(network) };
 }
 
+/** What a bundle is made of once its weights are trained. */
 export interface MakeOptions {
   readonly name: string;
   /** What it was trained with: kept in the manifest. The samples held back are drawn from its `seed`. */

@@ -9,6 +9,7 @@ export interface Update {
   readonly slots: readonly Value[];
 }
 
+/** A key of `optimizers`. */
 export type OptimizerName = 'adam' | 'sgd';
 
 /** Written into the training graph: the step is one ONNX file, optimiser included. */
@@ -61,6 +62,7 @@ export const sgd: Optimizer = {
   },
 };
 
+/** How gradients change weights, by name. */
 export const optimizers: Readonly<Record<OptimizerName, Optimizer>> = { adam, sgd };
 
 /** Decoupled weight decay (Loshchilov and Hutter 2019) of real weights, then the range that a kind keeps. */

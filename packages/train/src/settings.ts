@@ -9,6 +9,7 @@ import type { BranchChoice, BranchDesign, RecipeName } from './recipes/index.ts'
  */
 export type PhaseKind = 'joint' | 'main' | 'branch-real' | 'branch';
 
+/** One part of a training: what is trained, and how fast. */
 export interface PhaseSettings {
   readonly kind: PhaseKind;
   readonly epochs: number;
@@ -57,6 +58,7 @@ export function augmentationFor(name: string): Augmentation {
 
 /** Orders of training. joint: all at once. main-first: stem and main network, then the branch by distillation. */
 export const schedules = ['joint', 'main-first'] as const;
+/** The order in which main network and branch are trained. */
 export type Schedule = (typeof schedules)[number];
 
 /** What a schedule is made with; what is left out is the network's own. */

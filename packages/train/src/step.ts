@@ -24,6 +24,7 @@ export interface StateTensor {
 /** What has scores and a loss. */
 export type HeadName = 'main' | 'branch';
 
+/** One step of training as an ONNX file, and what its inputs and outputs are. */
 export interface TrainingStep {
   readonly model: Uint8Array;
   readonly heads: readonly HeadName[];

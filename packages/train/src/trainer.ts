@@ -25,6 +25,7 @@ export interface TrainingProgress {
   readonly secondsLeft: number;
 }
 
+/** What a training needs beside its settings. */
 export interface TrainOptions {
   readonly settings: TrainingSettings;
   readonly data: Dataset;
@@ -41,6 +42,7 @@ export interface TrainOptions {
   readonly onEpoch?: (history: readonly EpochRecord[], settings: TrainingSettings) => Promise<void>;
 }
 
+/** What a training has given. */
 export interface Trained {
   /** Everything that any phase has trained, and its running statistics. */
   readonly weights: Weights;

@@ -2,6 +2,7 @@ import { type Body, decode, encode, type JsonData } from './frame.ts';
 import { dataFromJson, dataToJson } from './json-data.ts';
 import type { InferMessage } from './message.ts';
 
+/** How tensors are written. */
 export interface EncodeOptions {
   /** Whether a tensor is written as JSON `data` instead of raw bytes; default: none is. */
   readonly asJson?: (tensorName: string) => boolean;

@@ -28,6 +28,7 @@ import {
 const maxJsonBytes = 2 ** 20;
 const lengthBytes = 4;
 
+/** The bytes of a request or response, and where its JSON ends. */
 export interface Body {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Bytes of JSON at the start; equal to `bytes.length` when no tensor follows. */

@@ -8,8 +8,10 @@ import { type ErrorCode, type Infer, schema as s, type Tensor, TierwiseError } f
  */
 export type InferMessage = InferRequest | InferResponse | InferFailure;
 
+/** The `parameters` of the protocol: what Tierwise adds to it goes there. */
 export type InferParameters = Readonly<Record<string, string | number | boolean>>;
 
+/** Tensors for a model, and the outputs that are wanted. */
 export interface InferRequest {
   readonly kind: 'request';
   /** Over HTTP the address names the model and this is ''. */
@@ -22,12 +24,14 @@ export interface InferRequest {
   readonly outputs: readonly RequestedOutput[];
 }
 
+/** An output that is wanted, by name. */
 export interface RequestedOutput {
   readonly name: string;
   /** Over HTTP, whether this output comes as raw bytes; see `wantsBinary`. */
   readonly binary?: boolean;
 }
 
+/** The outputs of a request; `id` is its. */
 export interface InferResponse {
   readonly kind: 'response';
   readonly modelName: string;
@@ -36,6 +40,7 @@ export interface InferResponse {
   readonly outputs: ReadonlyMap<string, Tensor>;
 }
 
+/** An error in the place of a response. */
 export interface InferFailure {
   readonly kind: 'failure';
   readonly id: string;

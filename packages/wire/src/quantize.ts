@@ -2,6 +2,7 @@ import { type Tensor, TierwiseError } from '@tierwise/core';
 
 /** Bits that a packed element can have. */
 export const packedBits = [1, 2, 3, 4, 5, 6, 8] as const;
+/** Bits a value that a tensor can be packed to. */
 export type PackedBits = (typeof packedBits)[number];
 
 /** The interval that 2^bits codes share evenly; `lo` < `hi` in the tensor's own units, each rounded to float32. */

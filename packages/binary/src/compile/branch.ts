@@ -8,6 +8,7 @@ import { Emitter } from './emit.ts';
 import type { State } from './node-scope.ts';
 import { compileNode } from './nodes.ts';
 
+/** Which part of a graph becomes a program, and how its numbers are stored. */
 export interface CompileOptions {
   /** The tensor that the program takes: float32 [n, c, h, w] or [n, c]. */
   readonly input: string;

@@ -39,6 +39,7 @@ export type PlannedStep =
     }
   | { readonly kind: 'clear'; readonly from: number; readonly to: number };
 
+/** What the kernels do, in order, in an arena that is laid out once: nothing is allocated in a run. */
 export interface FastPlan {
   readonly steps: readonly PlannedStep[];
   readonly constants: readonly Constant[];

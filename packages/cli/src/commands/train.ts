@@ -14,6 +14,7 @@ import {
   stemDimsOf,
   type TrainingSettings,
   train,
+  writePortableStep,
 } from '@tierwise/train';
 import { loadData } from '../data.ts';
 import type { Terminal } from '../terminal.ts';
@@ -38,6 +39,8 @@ export interface TrainFlags extends TrainingFlags {
   readonly optimizer?: string;
   readonly rate?: number;
   readonly branchRate?: number;
+  /** Folder for the first phase as files, instead of training it here. */
+  readonly exportStep?: string;
 }
 
 /** `tierwise train`: from a data set to a bundle, by way of a checkpoint beside it. */
@@ -81,6 +84,16 @@ export async function trainCommand(
     seed: flags.seed,
   };
   const run = trainingRun(folder, flags, terminal, signal);
+  if (flags.exportStep !== undefined) {
+    const plan = await writePortableStep(flags.exportStep, { settings, data: data.train, checkpoint: run.checkpoint });
+    const { phase, steps, checkpoint } = plan;
+    terminal.result(
+      { folder: flags.exportStep, phase, steps, checkpoint },
+      () =>
+        `${steps} steps of the phase "${phase}" can be run anywhere from ${flags.exportStep} and ${checkpoint}; docs/portable-step.md says how. --resume goes on from there.`,
+    );
+    return;
+  }
   terminal.note(
     `Training ${flags.network} on ${data.train.samples.toLocaleString('en')} samples of ${data.train.name}, ${holdout} of them held back; checkpoint ${run.checkpoint}`,
   );

@@ -14,6 +14,7 @@ import { foldPads } from './pads.ts';
 import { findScores, withScores } from './scores.ts';
 import { upgrade } from './upgrade.ts';
 
+/** What the file of a network does not say. */
 export interface ImportOptions {
   /** Which of the network's tensors are the scores, where it has several outputs. */
   readonly output?: string | undefined;

@@ -17,6 +17,7 @@ import { openSession } from '@tierwise/ort';
 import type { Backbone } from '../backbone.ts';
 import type { PictureSize } from '../data/index.ts';
 
+/** What the file of a network does not say, and where its branch leaves. */
 export interface AttachOptions extends ImportOptions {
   /** Where the branch leaves: a tensor, or the name of the node that gives it. */
   readonly at?: string | undefined;

@@ -26,6 +26,7 @@ const usual: readonly { readonly name: string; readonly channels?: 1 | 3; readon
     { name: '0 to 255', values: { scale: 1, mean: [0], std: [1] } },
   ];
 
+/** One way for pixels to enter a network, and how well it does with them. */
 export interface NormalizationTrial {
   readonly name: string;
   readonly values: Normalization;

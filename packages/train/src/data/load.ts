@@ -14,6 +14,7 @@ import { isAbsent, readFirst, unreadable } from './packed.ts';
 /** Names that `loadDataset` takes. */
 export const datasetNames: readonly string[] = [...knownDatasets.map(({ name }) => name), cifar10.name];
 
+/** How a data set is found, and brought to the form that a network takes. */
 export interface LoadOptions extends DownloadOptions {
   /** What pictures are resized to. Without it they keep their own size, which those in class folders have not. */
   readonly size?: PictureSize | undefined;

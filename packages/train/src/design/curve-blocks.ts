@@ -1,6 +1,7 @@
 import type { Block, Series } from '../report/blocks.ts';
 import type { CurvePoint } from '../threshold.ts';
 
+/** An exit curve, as charts of a report. */
 export interface CurveCharts {
   /** What the captions begin with, for example the name of the composite. */
   readonly title: string;

@@ -59,6 +59,7 @@ export interface ExploredBranch {
   readonly seconds: number;
 }
 
+/** What short runs over depths and widths of a branch have given. */
 export interface Exploration {
   readonly settings: ExploreSettings;
   /** Share of the held-back samples that the main network gets right after its own short run. */

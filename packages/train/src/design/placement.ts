@@ -17,6 +17,7 @@ export interface PlacementOptions {
   readonly known?: { readonly tensor: string; readonly branchBytes: number } | undefined;
 }
 
+/** What a branch at one place costs, and the latency that is expected with it. */
 export interface PlacedBranch {
   readonly place: BranchPlace;
   readonly downloadBytes: number;
@@ -39,6 +40,7 @@ export interface SecondBranch {
   readonly neededExitRate: number | undefined;
 }
 
+/** Every place that a branch can leave at, beside doing without one. */
 export interface Placement {
   readonly places: readonly PlacedBranch[];
   readonly second: readonly SecondBranch[];

@@ -11,6 +11,7 @@ import { augmentationFor } from '../settings.ts';
 import { networkStep } from '../step.ts';
 import { freshState, openStep } from '../step-runner.ts';
 
+/** How a network is trained that a composite is compared with. */
 export interface RivalOptions {
   readonly network: Network;
   readonly data: Dataset;

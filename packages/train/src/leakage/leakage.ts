@@ -26,8 +26,10 @@ export interface Leakage {
   readonly rows: readonly LeakageRow[];
 }
 
+/** Bits a value of what is sent; `raw` is float32. */
 export type Precision = 'raw' | (typeof packedBits)[number];
 
+/** What is sent at one precision, and how well the picture is rebuilt from it. */
 export interface LeakageRow {
   readonly precision: Precision;
   /** The packed stem; what the frame around it takes is not counted. */

@@ -3,8 +3,10 @@ import { reportPage } from '../report/page.ts';
 import { pictureStrip } from './image-files.ts';
 import type { Leakage, Precision, Rebuilt } from './leakage.ts';
 
+/** A precision in words, for tables. */
 export const precisionText = (precision: Precision) =>
   precision === 'raw' ? 'raw' : precision === 1 ? '1 bit' : `${precision} bits`;
+/** Decibels with one decimal; undefined is a picture without any error. */
 export const psnrText = (db: number | undefined) => (db === undefined ? 'equal' : db.toFixed(1));
 const share = (value: number) => `${(100 * value).toFixed(1)} %`;
 

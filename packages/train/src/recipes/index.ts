@@ -10,6 +10,7 @@ export type { BranchRecipe } from './recipe.ts';
 /** Recipes by the name that `--recipe` takes. */
 export const recipes = { xnor, modern } as const satisfies Record<string, BranchRecipe>;
 
+/** A key of `recipes`. */
 export type RecipeName = keyof typeof recipes;
 
 /** Which branch a composite has. */

@@ -11,6 +11,7 @@ export type Block =
   | BarChart
   | LineChart;
 
+/** A table of a report. */
 export interface TableBlock {
   readonly kind: 'table';
   readonly title: string;
@@ -33,6 +34,7 @@ export interface BarChart {
   readonly bars: readonly { readonly label: string; readonly value: number }[];
 }
 
+/** A chart of lines or dots over two axes. */
 export interface LineChart {
   readonly kind: 'lines';
   readonly title: string;
@@ -44,6 +46,7 @@ export interface LineChart {
   readonly marks?: readonly { readonly x: number; readonly label: string }[];
 }
 
+/** An axis of a chart; its range is that of the points. */
 export interface Axis {
   readonly label: string;
   /** `log` leaves out what is not positive. */
@@ -53,6 +56,7 @@ export interface Axis {
   readonly text?: (value: number) => string;
 }
 
+/** One line of a chart, or its dots. */
 export interface Series {
   readonly name: string;
   readonly points: readonly { readonly x: number; readonly y: number; readonly label?: string }[];
