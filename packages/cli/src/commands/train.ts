@@ -85,7 +85,11 @@ export async function trainCommand(
   };
   const run = trainingRun(folder, flags, terminal, signal);
   if (flags.exportStep !== undefined) {
-    const plan = await writePortableStep(flags.exportStep, { settings, data: data.train, checkpoint: run.checkpoint });
+    const plan = await writePortableStep(flags.exportStep, {
+      settings,
+      data: data.train,
+      checkpoint: run.checkpoint,
+    });
     const { phase, steps, checkpoint } = plan;
     terminal.result(
       { folder: flags.exportStep, phase, steps, checkpoint },
