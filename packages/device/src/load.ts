@@ -37,7 +37,7 @@ export const load: Load = async (url, options = {}) => {
   const fetch =
     cache === 'none'
       ? allowed
-      : await import('./cache.ts').then(
+      : await import('./keep.ts').then(
           ({ keepingFetch }) => keepingFetch(allowed, cache),
           () => allowed,
         );
