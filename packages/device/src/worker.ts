@@ -76,12 +76,15 @@ export async function load(url: string | URL, options: WorkerLoadOptions = {}): 
       throwIfAborted(signal);
       const limit = rest.threshold ?? threshold;
       const { sent, transfer } = await toSend(picture);
-      checkAlive();
-      const { answer } = await calls.call(
-        { kind: 'classify', picture: sent, options: { ...rest, threshold: limit } },
-        { signal, transfer },
-      );
-      return { ...answer!, totalMs: performance.now() - started };
+      try {
+        checkAlive();
+        const call = { kind: 'classify', picture: sent, options: { ...rest, threshold: limit } } as const;
+        const { answer } = await calls.call(call, { signal, transfer });
+        return { ...answer!, totalMs: performance.now() - started };
+      } finally {
+        // The copy that never left; one that did is the worker's.
+        if ('close' in sent) sent.close();
+      }
     },
     async use(strategy, during) {
       checkAlive();
