@@ -4,6 +4,7 @@ import type { Confidence } from './confidence.ts';
 import { rejectedShare } from './rejection.ts';
 
 const share = (value: number) => `${(100 * value).toFixed(1)} %`;
+const tick = (value: number) => `${Math.round(100 * value)} %`;
 
 /** A page that opens offline: the reliability chart, and each class. */
 export function confidenceReport(name: string, data: string, confidence: Confidence): string {
@@ -13,10 +14,23 @@ export function confidenceReport(name: string, data: string, confidence: Confide
   );
   const blocks: Block[] = [
     {
+      kind: 'facts',
+      title: 'In short',
+      facts: {
+        'Calibration error': share(calibration.ece),
+        ...(temperature && {
+          'With a temperature': `${temperature.value.toFixed(2)}, chosen on held-back samples: ${share(temperature.ece)}. It is not applied, because the exit threshold was chosen without it`,
+        }),
+        ...(rejection && {
+          'None of these': `the threshold that rejects ${share(rejectedShare)} of held-back samples rejects ${share(rejection.knownRejected)} of the test samples and ${share(rejection.strangersRejected)} of ${rejection.strangers} (area under the ROC curve ${rejection.auroc.toFixed(3)})`,
+        }),
+      },
+    },
+    {
       kind: 'lines',
       title: 'Is the branch as often right as it says?',
-      x: { label: 'its confidence', text: share },
-      y: { label: 'how often it is right', text: share },
+      x: { label: 'its confidence', text: tick },
+      y: { label: 'how often it is right', text: tick },
       series: [
         { name: 'branch', points },
         {
@@ -55,19 +69,6 @@ export function confidenceReport(name: string, data: string, confidence: Confide
         mean === undefined ? '-' : share(mean),
         accuracy === undefined ? '-' : share(accuracy),
       ]),
-    },
-    {
-      kind: 'facts',
-      title: 'In short',
-      facts: {
-        'Calibration error': share(calibration.ece),
-        ...(temperature && {
-          'With a temperature': `${temperature.value.toFixed(2)}, chosen on held-back samples: ${share(temperature.ece)}. It is not applied, because the exit threshold was chosen without it`,
-        }),
-        ...(rejection && {
-          'None of these': `the threshold that rejects ${share(rejectedShare)} of held-back samples rejects ${share(rejection.knownRejected)} of the test samples and ${share(rejection.strangersRejected)} of ${rejection.strangers} (area under the ROC curve ${rejection.auroc.toFixed(3)})`,
-        }),
-      },
     },
   ];
   return reportPage(`Confidence of ${name} on ${data}`, blocks);

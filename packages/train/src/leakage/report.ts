@@ -126,7 +126,7 @@ export async function leakageReport(name: string, leakage: Leakage, rebuilt: Reb
         Pictures: `${leakage.measuredOn} test pictures of ${leakage.data}; the inverters learnt from ${leakage.fittedOn} training pictures`,
         'Mean picture': `${psnrText(meanPicture.psnrDb)} dB, SSIM ${meanPicture.ssim.toFixed(3)}, re-identified ${share(meanPicture.reidentified)}`,
         'As a file': `PNG ${Math.round(files.pngBytes)} bytes, JPEG of quality 80 ${Math.round(files.jpegBytes)} bytes on average`,
-        'Bytes sent': 'the packed stem; the message around it adds about 200 bytes',
+        'Bytes sent': 'the packed stem; the message around it adds about 340 bytes',
       },
     },
   ];
