@@ -50,7 +50,17 @@ async function json(...args: string[]): Promise<{ status: number | null; value: 
 test('help names every command, and each command has its own', async () => {
   const { status, stdout } = await tierwise('--help');
   expect(status).toBe(0);
-  for (const command of ['train', 'eval', 'threshold', 'branch', 'inspect', 'edge', 'run', 'doctor']) {
+  for (const command of [
+    'train',
+    'eval',
+    'leakage',
+    'threshold',
+    'branch',
+    'inspect',
+    'edge',
+    'run',
+    'doctor',
+  ]) {
     expect(stdout).toContain(command);
     const own = await tierwise(command, '--help');
     expect(own.status).toBe(0);
@@ -124,6 +134,7 @@ test.each([
   [['inspect', bin], 1, 'MODEL_CORRUPT'],
   [['eval', 'nowhere.tierwise', '--data', 'mnist'], 1, 'FILE_UNREADABLE'],
   [['eval', bundle, '--data', 'nothing'], 1, 'DATA_MISSING'],
+  [['leakage', 'nowhere.tierwise', '--data', 'mnist'], 1, 'FILE_UNREADABLE'],
   [['branch', 'lenot'], 2, 'USAGE'],
   [['branch', 'nowhere.onnx'], 1, 'FILE_UNREADABLE'],
   [['branch', 'lenet', '--link', 'string'], 2, 'USAGE'],

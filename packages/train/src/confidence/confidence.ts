@@ -20,6 +20,7 @@ export interface Confidence {
   readonly rejection: (Rejection & { readonly strangers: string }) | undefined;
 }
 
+/** How often test samples of one class are told right, and how many of them exit on the device. */
 export interface ClassConfidence {
   readonly label: string;
   readonly samples: number;
