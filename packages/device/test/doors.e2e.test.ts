@@ -1,11 +1,15 @@
 /** Both doors in Chromium, built as a user would and served under a strict content security policy. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { cases } from './doors.conformance.ts';
 import type { DoorName, offered as Offered } from './page/doors.ts';
+import { startRealEdge } from './real-edge.ts';
 import { type Site, served, startSite, tinyManifest } from './site.ts';
 
 declare global {
@@ -165,6 +169,31 @@ test('a page that may not start workers is told so', async () => {
   await visitor.close();
   await forbidden.stop();
 });
+
+test.each(doors)(
+  'a real edge elsewhere, where no WebSocket passes: HTTP, with the token, by %s',
+  async (door) => {
+    const folder = await mkdtemp(join(tmpdir(), 'tierwise-doors-'));
+    const token = 'a-token-0123456789';
+    await writeFile(join(folder, 'tokens'), `${token}\n`);
+    await using edge = await startRealEdge('--token-file', join(folder, 'tokens'), '--allow-origin', '*');
+    const own = await siteWith(files, strict.replace("connect-src 'self'", `connect-src 'self' ${edge.url}`));
+    const visitor = await openPage(own);
+    const address = `${edge.url}/models/lenet-mnist`;
+    const answer = await visitor.evaluate(([by, at, given]) => offered.unsureDigit(by, at, given), [
+      door,
+      address,
+      token,
+    ] as const);
+    expect(answer).toBe('1 edge undefined connected');
+    const metrics = await edge.metrics(token);
+    const answered = 'tierwise_requests_total{model="lenet-mnist.rest",transport="http",outcome="ok"}';
+    expect(metrics.get(answered)).toBe(1);
+    await visitor.close();
+    await own.stop();
+    await rm(folder, { recursive: true });
+  },
+);
 
 test('a worker of its own brings engines that cannot be sent', async () => {
   expect(await page.evaluate((at) => offered.wholeNetwork(at), site.url)).toBe('c device main');

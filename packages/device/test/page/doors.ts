@@ -55,6 +55,15 @@ export const offered = {
     return `${label} ${tier} ${exit}`;
   },
 
+  /** Where an upright stroke is answered that the branch is never sure of, over a link with that token. */
+  async unsureDigit(door: DoorName, site: string, token: string): Promise<string> {
+    const data = Uint8Array.from({ length: 784 }, (_, i) => (i % 28 > 12 && i % 28 < 16 ? 255 : 0));
+    const load = door === 'main' ? loadHere : loadInWorker;
+    await using composite = await load(site, { token });
+    const answer = await composite.classify({ data, width: 28, height: 28 }, { threshold: 0 });
+    return `${answer.label} ${answer.tier} ${answer.degraded?.code} ${composite.edgeState}`;
+  },
+
   /** The label that a visit gives which keeps the bundle; when it is the `first`, it stays until that is done. */
   async visit(door: DoorName, site: string, first: boolean): Promise<string> {
     const load = door === 'main' ? loadHere : loadInWorker;
