@@ -38,7 +38,7 @@ beforeAll(async () => {
   await page.addScriptTag({
     type: 'module',
     content: bundle!.output[0]!.code.replace(
-      /export\s*\{\s*(\w+) as toPixels\s*\};?/,
+      /export\s*\{[^}]*?(\w+) as toPixels\b[^}]*\};?/,
       'globalThis.pixelsOf = $1;',
     ),
   });
