@@ -127,20 +127,32 @@ test(
   'the guide works in Vite, on its development server and built',
   async () => {
     const { follow, edge, vite } = await project('vite');
+    // What the guide and the README show beside the project, as one more page of it, with a 7 on its canvas.
+    await mkdir(join(folder, 'vite/src'), { recursive: true });
+    for (const [i, { text }] of inPages.entries())
+      await writeFile(join(folder, `vite/src/example-${i}.ts`), text);
+    const imports = inPages.map((_, i) => `await import('/src/example-${i}.ts');`).join('\n');
+    await writeFile(
+      join(folder, 'vite/examples.html'),
+      `<canvas id="canvas" width="280" height="280"></canvas><output></output><script type="module">
+        const pen = canvas.getContext('2d');
+        pen.fillRect(0, 0, 280, 280);
+        pen.strokeStyle = 'white';
+        pen.lineWidth = 24;
+        pen.stroke(new Path2D('M80 70H200L130 220'));
+        ${imports}
+        document.querySelector('output').textContent = 'done';
+      </script>`,
+    );
     await follow.follow(examples, async (time) => {
       if (time > 0) {
         await (await drawSeven(edge)).page.close();
         return;
       }
-      const { page, said } = await drawSeven(vite);
-      // What the guide and the README show beside the project, in the same page.
-      for (const [i, { text }] of inPages.entries())
-        await writeFile(join(folder, `vite/src/example-${i}.ts`), text);
-      // As text: vitest would rewrite an import() for itself.
-      const imports = inPages.map((_, i) => `await import('/src/example-${i}.ts');`).join('\n');
-      await page.evaluate(
-        `globalThis.canvas = document.querySelector('canvas'); (async () => { ${imports} })()`,
-      );
+      const drawn = await drawSeven(vite);
+      await drawn.page.close();
+      const { page, said } = await open(`${vite}examples.html`);
+      await page.getByText('done').waitFor();
       expect(said).toContainEqual(expect.stringMatching(/^7 device [\d.]+$/));
       expect(said).toContainEqual(expect.stringMatching(/^7 edge \d+ bytes sent$/));
       expect(said.filter((line) => line.startsWith('failed'))).toEqual([]);
@@ -212,6 +224,13 @@ test(
       await page.getByText('Choose a picture').waitFor();
       await page.locator('input').setInputFiles({ name: '7.png', mimeType: 'image/png', buffer });
       await page.getByText(/^7, from the (device|edge), in [\d.]+ ms$/).waitFor();
+      const inWorker = await page.evaluate(`(async () => {
+        const { load } = await import('/tierwise/worker.js');
+        await using composite = await load('/models/lenet-mnist', { cache: 'default' });
+        const picture = await createImageBitmap(document.querySelector('input').files[0]);
+        return (await composite.classify(picture)).label;
+      })()`);
+      expect(inWorker).toBe('7');
       expect(said.filter((line) => line.startsWith('failed'))).toEqual([]);
       await page.close();
     });

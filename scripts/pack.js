@@ -74,7 +74,11 @@ async function buildPage(to) {
       assetsInlineLimit: 0,
       modulePreload: false,
       rolldownOptions: {
-        input: { tierwise: join(root, 'packages/device/dist/index.js') },
+        input: {
+          tierwise: join(root, 'packages/device/dist/index.js'),
+          worker: join(root, 'packages/device/dist/worker.js'),
+          cache: join(root, 'packages/device/dist/cache.js'),
+        },
         preserveEntrySignatures: 'strict',
         output: { entryFileNames: '[name].js' },
       },

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -24,6 +24,23 @@ const hasComment = ({ comment, signatures = [], type }: Reflection): boolean =>
   comment !== undefined ||
   signatures.some(hasComment) ||
   Boolean(type?.declaration?.signatures?.some(hasComment));
+
+test('the reference has every door of every package', async () => {
+  const { entryPoints }: { entryPoints: readonly string[] } = JSON.parse(
+    await readFile(join(folder, 'typedoc.json'), 'utf8'),
+  );
+  const rooms = await readdir(join(folder, '../../packages'));
+  const doors = rooms.map(async (room) => {
+    const path = `../../packages/${room}`;
+    const { exports }: { exports: Record<string, string | Record<string, string>> } = JSON.parse(
+      await readFile(join(folder, path, 'package.json'), 'utf8'),
+    );
+    return Object.values(exports).flatMap((door) =>
+      typeof door === 'string' ? [] : [join(path, door['@tierwise/source'] ?? '')],
+    );
+  });
+  expect([...entryPoints].sort()).toEqual((await Promise.all(doors)).flat().sort());
+});
 
 test('the reference is written without a warning, and all that a package exports says what it is', async () => {
   const out = await mkdtemp(join(tmpdir(), 'tierwise-reference-'));

@@ -15,6 +15,7 @@ export interface ReliabilityBin {
   readonly accuracy: number | undefined;
 }
 
+/** How far the confidence of a branch can be believed, bin by bin and in one number. */
 export interface Calibration {
   /** Ten, from 0 to 1. */
   readonly bins: readonly ReliabilityBin[];
