@@ -148,12 +148,13 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
       },
       preClose: () => closeStreams(app.websocketServer.clients),
     });
-    secure(app, { allowOrigins, tokens });
     await app.register(fastifyCors, {
       origin: allowOrigins.includes('*') ? '*' : [...allowOrigins],
       methods: ['GET', 'POST'],
       exposedHeaders: ['Inference-Header-Content-Length', 'Retry-After'],
     });
+    // After CORS, so that a page may read why it was refused.
+    secure(app, { allowOrigins, tokens });
     serveProtocol(app, { library, service, bodyLimitBytes });
     await app.register(async (scope) => serveStream(scope, service));
     serveFiles(app, library);

@@ -6,6 +6,7 @@ import { openStream, request } from './client.ts';
 import { dims, modelsFolder, picture } from './tiny-bundle.ts';
 
 const tokens = ['first-token-0123456789', 'second.token~0123456789'];
+const page = 'https://app.example';
 const lines: string[] = [];
 let edge: Edge;
 let models: Awaited<ReturnType<typeof modelsFolder>>;
@@ -13,7 +14,7 @@ beforeAll(async () => {
   models = await modelsFolder();
   await models.add();
   const logger = { level: 'debug', stream: { write: (line: string) => lines.push(line) } } as const;
-  edge = await createEdge({ models: models.path, port: 0, tokens, logger });
+  edge = await createEdge({ models: models.path, port: 0, tokens, allowOrigins: [page], logger });
 });
 afterAll(async () => {
   await edge.close();
@@ -38,6 +39,11 @@ describe('an edge with tokens', () => {
       expect(await refused.json()).toMatchObject({ code: 'TOKEN_REFUSED' });
     }
     for (const token of tokens) expect((await get(path, token)).status).not.toBe(401);
+  });
+
+  it('lets a page of an allowed origin read that it was refused', async () => {
+    const refused = await fetch(`${edge.url}/v2`, { headers: { origin: page } });
+    expect([refused.status, refused.headers.get('access-control-allow-origin')]).toEqual([401, page]);
   });
 
   it('hands out files and tells its health to everybody', async () => {
