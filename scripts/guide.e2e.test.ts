@@ -93,6 +93,16 @@ async function drawSeven(url: string): Promise<{ page: Page; said: string[] }> {
   return opened;
 }
 
+/** Gives the plain page a picture of a 7 and reads what it says of it. */
+async function classifySeven(url: string, buffer: Buffer): Promise<Page> {
+  const { page, said } = await open(url);
+  await page.getByText('Choose a picture').waitFor();
+  await page.locator('input').setInputFiles({ name: '7.png', mimeType: 'image/png', buffer });
+  await page.getByText(/^7, from the (device|edge), in [\d.]+ ms$/).waitFor();
+  expect(said.filter((line) => line.startsWith('failed'))).toEqual([]);
+  return page;
+}
+
 test('every example says how it is followed', () => {
   const code = examples.filter(({ language }) => ['sh', 'ts', 'js', 'html'].includes(language));
   expect(code.filter(({ kind }) => kind === '').map(({ place }) => place)).toEqual([]);
@@ -213,17 +223,14 @@ test.each([
 });
 
 test(
-  'the guide works as a plain page',
+  'the guide works as a plain page, and through webpack',
   async () => {
     const { follow, edge } = await project('plain');
     await follow.follow(examples, async () => {
       const seven = '<path d="M80 70H200L130 220" fill="none" stroke="white" stroke-width="24"/>';
       const picture = `<svg xmlns="http://www.w3.org/2000/svg" width="280" height="280"><rect width="280" height="280"/>${seven}</svg>`;
       const buffer = await sharp(Buffer.from(picture)).png().toBuffer();
-      const { page, said } = await open(edge);
-      await page.getByText('Choose a picture').waitFor();
-      await page.locator('input').setInputFiles({ name: '7.png', mimeType: 'image/png', buffer });
-      await page.getByText(/^7, from the (device|edge), in [\d.]+ ms$/).waitFor();
+      const page = await classifySeven(edge, buffer);
       const inWorker = await page.evaluate(`(async () => {
         const { load } = await import('/tierwise/worker.js');
         await using composite = await load('/models/lenet-mnist', { cache: 'default' });
@@ -231,8 +238,31 @@ test(
         return (await composite.classify(picture)).label;
       })()`);
       expect(inWorker).toBe('7');
-      expect(said.filter((line) => line.startsWith('failed'))).toEqual([]);
       await page.close();
+
+      // The same script through webpack, as the guide says.
+      const plain = join(folder, 'plain');
+      const script = await readFile(join(plain, 'site/main.js'), 'utf8');
+      await mkdir(join(plain, 'src'));
+      await writeFile(
+        join(plain, 'src/index.js'),
+        script.replace('./tierwise/tierwise.js', '@tierwise/device/worker'),
+      );
+      await run('npm', ['install', '--no-save', '--ignore-scripts', 'webpack@5.112.2', 'webpack-cli@6.0.1'], {
+        cwd: plain,
+        env,
+      });
+      await run('npm', ['pkg', 'set', 'type=module'], { cwd: plain, env });
+      await run('npx', ['webpack', '--mode', 'production', '--output-path', 'site/webpack'], {
+        cwd: plain,
+        env,
+      });
+      const html = await readFile(join(plain, 'site/index.html'), 'utf8');
+      await writeFile(
+        join(plain, 'site/webpack.html'),
+        html.replace('src="main.js"', 'src="webpack/main.js"'),
+      );
+      await classifySeven(`${edge}webpack.html`, buffer);
     });
   },
   2 * minutes,
