@@ -69,9 +69,21 @@ function withTrainingOptions(command: Command): Command {
     .option('--json', 'print one JSON object');
 }
 
+/** What help says of an option: its choices, and a default where there is one to tell. */
+function described(option: Option): string {
+  const { description, argChoices, defaultValue, defaultValueDescription: shown } = option;
+  const told = typeof defaultValue === 'string' || typeof defaultValue === 'number';
+  const notes = [
+    ...(argChoices ? [`one of: ${argChoices.join(', ')}`] : []),
+    ...(shown !== undefined || told ? [`default: ${shown ?? defaultValue}`] : []),
+  ];
+  return notes.length === 0 ? description : `${description} (${notes.join('; ')})`;
+}
+
 const program = new Command('tierwise')
   .description('One neural network spread over the browser, the edge and the cloud.')
   .version('0.1.0')
+  .configureHelp({ optionDescription: described })
   .showHelpAfterError('(tierwise --help, or tierwise COMMAND --help, lists what there is)')
   .exitOverride();
 
@@ -409,7 +421,7 @@ program
 program
   .command('bench')
   .description('measure a figure of the README here, rivals in the same run')
-  .argument('<name>', 'kernels, branch, first-answer, table1 or fig13')
+  .argument('<name>', 'kernels, branch, first-answer, train, table1 or fig13')
   .option('--case <name>', 'only this case; may be repeated', collect, [])
   .option('--runs <n>', 'samples of each contestant, instead of as many as fit the time', whole(1))
   .option('--html <file>', 'write a report with charts')

@@ -1,7 +1,7 @@
 /**
  * Schemas of everything that comes from outside. A schema is plain JSON, in a subset of JSON Schema (draft 2020-12), so
  * other tools read the very text by which the house checks; and a TypeScript type is inferred from it, so the two
- * cannot drift apart. Libraries for this weigh 2.4 kB and more in a page that is to have 25; this is a quarter of it.
+ * cannot drift apart. Libraries for this weigh 2.4 kB and more in a page that is to have 25; this is a third of it.
  *
  *     const PointSchema = object({ x: number(), label: optional(string({ maxLength: 80 })) });
  *     type Point = Infer<typeof PointSchema>; // { x: number; label?: string }

@@ -27,12 +27,6 @@ export type Stage =
       readonly binarize?: OpOf<'binarize'> | undefined;
     };
 
-/** Values that a stage reads. */
-export function readBy(stage: Stage): readonly number[] {
-  if (stage.kind !== 'blend') return [stage.op.input];
-  return stage.other === undefined ? [stage.input] : [stage.input, stage.other];
-}
-
 /** Values that a stage writes. */
 export function writtenBy(stage: Stage): readonly number[] {
   if (stage.kind === 'blend') {

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { sha256Hex, TierwiseError } from '@tierwise/core';
 import {
@@ -19,6 +18,7 @@ import {
   tryNormalizations,
 } from '@tierwise/train';
 import { loadData } from '../data.ts';
+import { readBytes } from '../files.ts';
 import { percent, type Terminal } from '../terminal.ts';
 import {
   augmentationOf,
@@ -90,19 +90,6 @@ export async function attachCommand(
     { settings, composite, backbone: origin, tolerance: flags.tolerance, threads: run.threads, signal },
     terminal,
   );
-}
-
-async function readBytes(file: string): Promise<Uint8Array> {
-  try {
-    return await readFile(file);
-  } catch (cause) {
-    throw new TierwiseError(
-      'FILE_UNREADABLE',
-      `${file} cannot be read: ${(cause as Error).message}`,
-      { file },
-      { cause },
-    );
-  }
 }
 
 /** The data with the network's pictures and classes. */

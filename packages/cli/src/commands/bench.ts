@@ -2,7 +2,7 @@ import type { BenchName, BenchResult } from '@tierwise/bench';
 import { TierwiseError } from '@tierwise/core';
 import type { Block } from '@tierwise/train';
 import { findChrome } from '../chrome.ts';
-import { writeReport } from '../report-file.ts';
+import { writeText } from '../files.ts';
 import { type Terminal, table } from '../terminal.ts';
 
 export interface BenchFlags {
@@ -33,7 +33,7 @@ export async function benchCommand(
     cases: flags.case,
     runs: flags.runs,
   });
-  if (flags.html !== undefined) await writeReport(flags.html, htmlReport(result));
+  if (flags.html !== undefined) await writeText(flags.html, htmlReport(result));
   const { blocks, ...json } = result;
   terminal.result(json, () => resultText(result));
   if (flags.html !== undefined) terminal.note(`The report is in ${flags.html}.`);

@@ -1,5 +1,4 @@
-import { readFile } from 'node:fs/promises';
-import { type ModelSummary, TierwiseError } from '@tierwise/core';
+import type { ModelSummary } from '@tierwise/core';
 import { readBundle } from '@tierwise/edge';
 import { extract, readOnnx, summarize } from '@tierwise/graph';
 import type { CodecPolicy } from '@tierwise/plan';
@@ -16,8 +15,8 @@ import {
   untrainedWeights,
   visitSamples,
 } from '@tierwise/train';
+import { readBytes, writeText } from '../files.ts';
 import { linkContext } from '../link.ts';
-import { writeReport } from '../report-file.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
 
 export interface PlaceFlags {
@@ -62,10 +61,7 @@ export async function placeCommand(target: string, flags: PlaceFlags, terminal: 
   });
   const assumptions = `${target}: exit rate ${percent(exitRate)} ${source}, the same at every place; the tensor at the cut in ${codec.kind === 'raw' ? 'float32' : `${codec.bits} bits`}; ${flags.deviceGflops} GFLOP/s on the device, ${flags.binarySpeedup} times that in binary layers, ${flags.edgeGflops} on the edge. Times are expected, not measured. A branch mirrors the layers that follow; real layers before it are fetched in float16.`;
   if (flags.html !== undefined)
-    await writeReport(
-      flags.html,
-      reportPage(`Place of a branch in ${target}`, blocks(assumptions, compared)),
-    );
+    await writeText(flags.html, reportPage(`Place of a branch in ${target}`, blocks(assumptions, compared)));
   terminal.result({ target, exitRate: { share: exitRate, source }, visitSamples, links: compared }, () =>
     [
       assumptions,
@@ -99,7 +95,7 @@ async function openTarget(target: string): Promise<Target> {
   }
   const codec = { kind: 'packed', bits: 4, lo: 0, hi: 1 } as const;
   if (target.endsWith('.onnx'))
-    return { summary: summarize(readOnnx(await readOnnxFile(target), target)), codec };
+    return { summary: summarize(readOnnx(await readBytes(target), target)), codec };
   if (Object.hasOwn(imagenetGraphs, target)) return { summary: summarize(imagenetGraphs[target]!()), codec };
   const network = findNetwork(target);
   const classes = 10;
@@ -107,19 +103,6 @@ async function openTarget(target: string): Promise<Target> {
     smallEnds: true,
   });
   return { summary: summarize(extract(model, { inputs: [ports.input], outputs: [ports.main] })), codec };
-}
-
-async function readOnnxFile(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    throw new TierwiseError(
-      'FILE_UNREADABLE',
-      `${path} cannot be read: ${(cause as Error).message}`,
-      { file: path },
-      { cause },
-    );
-  }
 }
 
 const placeHead = [

@@ -1,7 +1,8 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TierwiseError } from '@tierwise/core';
 import { readOnnx, split, summarize, writeOnnx } from '@tierwise/graph';
+import { readBytes, withFile } from '../files.ts';
 import { bytesText, type Terminal, table } from '../terminal.ts';
 
 export interface CutFlags {
@@ -16,21 +17,14 @@ export async function cutCommand(file: string, flags: CutFlags, terminal: Termin
       'USAGE',
       'give --at a tensor that crosses the cut; `tierwise inspect` lists them',
     );
-  const bytes = await readFile(file).catch((cause: Error) => {
-    throw new TierwiseError(
-      'FILE_UNREADABLE',
-      `${file} cannot be read: ${cause.message}`,
-      { file },
-      { cause },
-    );
-  });
+  const bytes = await readBytes(file);
   const { head, tail } = split(readOnnx(bytes, file), flags.at);
-  await mkdir(flags.output, { recursive: true });
+  await withFile(flags.output, 'made', mkdir(flags.output, { recursive: true }));
   const pieces = await Promise.all(
     Object.entries({ head, tail }).map(async ([name, model]) => {
       const path = join(flags.output, `${name}.onnx`);
       const written = writeOnnx(model);
-      await writeFile(path, written);
+      await withFile(path, 'written', writeFile(path, written));
       const { inputs, outputs, nodes, totals } = summarize(model);
       return { path, bytes: written.length, inputs, outputs, nodes: nodes.length, flops: totals.flops };
     }),

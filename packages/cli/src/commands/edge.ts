@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { TierwiseError } from '@tierwise/core';
 import { runEdge } from '@tierwise/edge';
+import { readBytes } from '../files.ts';
 import type { Terminal } from '../terminal.ts';
 
 export const logLevels = ['silent', 'error', 'warn', 'info', 'debug'] as const;
@@ -52,12 +52,7 @@ export async function edgeCommand(flags: EdgeFlags, terminal: Terminal): Promise
 
 /** The tokens in a file, which the arguments of a process, seen by all its machine's users, do not show. */
 async function readTokens(file: string): Promise<string[]> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new TierwiseError('FILE_UNREADABLE', `${file} cannot be read`, { file }, { cause });
-  }
+  const text = new TextDecoder().decode(await readBytes(file));
   const tokens = text.split('\n').flatMap((line) => line.trim() || []);
   // An empty file must not open the edge to everybody.
   if (tokens.length === 0) throw new TierwiseError('USAGE', `${file} holds no token`, { file });

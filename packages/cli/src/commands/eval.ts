@@ -8,7 +8,7 @@ import {
 } from '@tierwise/train';
 import { type MeasureFlags, openBundle } from '../bundle.ts';
 import { loadData } from '../data.ts';
-import { writeReport } from '../report-file.ts';
+import { writeText } from '../files.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
 
 export interface EvalFlags extends MeasureFlags {
@@ -41,7 +41,7 @@ export async function evalCommand(
     ...(strangers === undefined ? {} : { strangers }),
   });
   if (flags.html !== undefined) {
-    await writeReport(flags.html, confidenceReport(manifest.name, data.test.name, confidence));
+    await writeText(flags.html, confidenceReport(manifest.name, data.test.name, confidence));
     terminal.note(`Wrote ${flags.html}`);
   }
   terminal.result({ ...evaluation, confidence, warnings: data.warnings }, () =>

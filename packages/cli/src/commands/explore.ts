@@ -12,7 +12,7 @@ import {
   reportPage,
 } from '@tierwise/train';
 import { loadData } from '../data.ts';
-import { writeReport } from '../report-file.ts';
+import { writeText } from '../files.ts';
 import { bytesText, percent, secondsText, type Terminal, table } from '../terminal.ts';
 import { shareText } from './eval.ts';
 
@@ -79,7 +79,7 @@ export async function exploreCommand(
       ),
   });
   const html = flags.html ?? join(folder, 'report.html');
-  await writeReport(html, reportPage(`Branches for ${target} on ${data.train.name}`, blocksOf(found)));
+  await writeText(html, reportPage(`Branches for ${target} on ${data.train.name}`, blocksOf(found)));
   terminal.result({ folder, ...found, warnings: data.warnings }, () =>
     [said(found), table([head, ...found.branches.map((one) => row(one, found))]), '', advice(found)].join(
       '\n',

@@ -1,10 +1,11 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { programSummary, readProgram } from '@tierwise/binary';
-import { type ModelSummary, TierwiseError, toTierwiseError } from '@tierwise/core';
+import { type ModelSummary, toTierwiseError } from '@tierwise/core';
 import { readBundle } from '@tierwise/edge';
 import { findStem, readOnnx, summarize } from '@tierwise/graph';
 import type { Artifact, Manifest } from '@tierwise/plan';
 import { trainingFacts, wilson } from '@tierwise/train';
+import { readBytes, withFile } from '../files.ts';
 import { bytesText, type Terminal, table } from '../terminal.ts';
 import { shareText } from './eval.ts';
 
@@ -15,16 +16,9 @@ export interface InspectFlags {
 
 /** `tierwise inspect`: what is in an ONNX file, a branch program or a bundle. */
 export async function inspectCommand(path: string, flags: InspectFlags, terminal: Terminal): Promise<void> {
-  const found = await stat(path).catch((cause: Error) => {
-    throw new TierwiseError(
-      'FILE_UNREADABLE',
-      `${path} cannot be read: ${cause.message}`,
-      { file: path },
-      { cause },
-    );
-  });
+  const found = await withFile(path, 'read', stat(path));
   if (found.isDirectory()) return inspectBundle(path, terminal);
-  const bytes = await readFile(path);
+  const bytes = await readBytes(path);
   if (path.endsWith('.safetensors')) return inspectProgram(path, bytes, terminal);
   return inspectOnnx(path, bytes, flags, terminal);
 }

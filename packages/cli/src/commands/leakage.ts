@@ -8,7 +8,7 @@ import {
   psnrText,
 } from '@tierwise/train';
 import { type MeasureFlags, openBundle } from '../bundle.ts';
-import { writeReport } from '../report-file.ts';
+import { writeText } from '../files.ts';
 import { percent, type Terminal, table } from '../terminal.ts';
 
 export interface LeakageFlags extends MeasureFlags {
@@ -35,11 +35,11 @@ export async function leakageCommand(
     onProgress: (line) => terminal.progress(`leakage: ${line}`),
   });
   if (flags.html !== undefined) {
-    await writeReport(flags.html, await leakageReport(manifest.name, leakage, rebuilt));
+    await writeText(flags.html, await leakageReport(manifest.name, leakage, rebuilt));
     terminal.note(`Wrote ${flags.html}`);
   }
   if (flags.inverter !== undefined) {
-    await writeReport(flags.inverter, JSON.stringify(inverter));
+    await writeText(flags.inverter, JSON.stringify(inverter));
     terminal.note(`Wrote ${flags.inverter}`);
   }
   terminal.result({ ...leakage, warnings: data.warnings }, leakageText);

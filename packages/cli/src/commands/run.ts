@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { TierwiseError } from '@tierwise/core';
@@ -7,6 +6,7 @@ import { onnxEngine } from '@tierwise/ort';
 import { strategies } from '@tierwise/plan';
 import { readPicture } from '@tierwise/train';
 import { WebSocket } from 'ws';
+import { readBytes } from '../files.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
 
 export interface RunFlags {
@@ -79,14 +79,5 @@ function streamAddress(edge: string): string {
 const fetchFile: typeof fetch = async (input, init) => {
   init?.signal?.throwIfAborted();
   const url = new URL(input instanceof Request ? input.url : input);
-  try {
-    return new Response(new Uint8Array(await readFile(fileURLToPath(url))));
-  } catch (cause) {
-    throw new TierwiseError(
-      'FILE_UNREADABLE',
-      `${fileURLToPath(url)} cannot be read: ${(cause as Error).message}`,
-      { file: url.pathname },
-      { cause },
-    );
-  }
+  return new Response(await readBytes(fileURLToPath(url)));
 };

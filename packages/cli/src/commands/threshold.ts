@@ -19,8 +19,8 @@ import {
   wilson,
 } from '@tierwise/train';
 import { type MeasureFlags, type OpenedBundle, openBundle } from '../bundle.ts';
+import { writeText } from '../files.ts';
 import { linkContext } from '../link.ts';
-import { writeReport } from '../report-file.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
 import { shareText } from './eval.ts';
 
@@ -92,7 +92,7 @@ export async function thresholdCommand(
   if (flags.write) await write(bundle, opened, chosen, samples.length, flags, terminal, signal);
   const note = `${samples.length.toLocaleString('en')} ${flags.samples} samples of ${data.name}; in brackets the 95 % interval. Latency is predicted for a warm sample on ${flags.link}, ${flags.deviceGflops} GFLOP/s on the device and ${flags.edgeGflops} on the edge.`;
   if (flags.html !== undefined)
-    await writeReport(
+    await writeText(
       flags.html,
       reportPage(`Threshold of ${manifest.name}`, [
         { kind: 'text', text: note },
