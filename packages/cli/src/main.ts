@@ -122,6 +122,10 @@ withTrainingOptions(
     )
     .option('--branch-rate <x>', 'of the branch when it goes second, with adam (default: 0.002)', real(0, 10))
     .option(
+      '--main <checkpoint>',
+      'with main-first: take the trained main network of another run, which differs in its branch only',
+    )
+    .option(
       '--export-step <folder>',
       'write the first phase as files, to be run by ONNX Runtime on another machine, instead of training it here',
     )

@@ -47,6 +47,35 @@ export async function loadCheckpoint(
   path: string,
   settings: TrainingSettings,
 ): Promise<Checkpoint | undefined> {
+  return readCheckpoint(path, settings, (all) => all);
+}
+
+/**
+ * Reads the checkpoint of another training whose main network was trained, and to the end, as `settings` say. Its branch
+ * may be another one.
+ * @throws TierwiseError CHECKPOINT_INVALID | SAFETENSORS_CORRUPT | FILE_UNREADABLE
+ */
+export async function loadMain(path: string, settings: TrainingSettings): Promise<Checkpoint> {
+  const saved = await readCheckpoint(path, settings, ({ recipe, design, temperature, phases, ...main }) => ({
+    ...main,
+    phases: phases?.slice(0, 1),
+  }));
+  if (saved === undefined) throw new TierwiseError('FILE_UNREADABLE', `${path} is not there`, { file: path });
+  const epochs = saved.history.filter(({ phase }) => phase === 'main').length;
+  if (epochs < settings.phases[0]!.epochs)
+    throw new TierwiseError(
+      'CHECKPOINT_INVALID',
+      `${path}: its main network is trained for ${epochs} of ${settings.phases[0]!.epochs} epochs`,
+      { file: path },
+    );
+  return saved;
+}
+
+async function readCheckpoint(
+  path: string,
+  settings: TrainingSettings,
+  relevant: (settings: TrainingSettings) => Partial<TrainingSettings>,
+): Promise<Checkpoint | undefined> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);
@@ -71,16 +100,18 @@ export async function loadCheckpoint(
   }
   if (
     typeof rest?.settings !== 'object' ||
+    !Array.isArray(rest.settings?.phases) ||
     !Number.isSafeInteger(rest.phase) ||
     !Number.isSafeInteger(rest.step) ||
     !Array.isArray(rest.history) ||
     !Array.isArray(rest.running)
   )
     throw invalid('its training record is incomplete');
-  for (const key of Object.keys(settings) as (keyof TrainingSettings)[]) {
-    const [was, is] = [JSON.stringify(rest.settings[key]), JSON.stringify(settings[key])];
+  const [past, asked] = [relevant(rest.settings), relevant(settings)];
+  for (const key of Object.keys(asked) as (keyof TrainingSettings)[]) {
+    const [was, is] = [JSON.stringify(past[key]), JSON.stringify(asked[key])];
     if (was !== is) throw invalid(`it was made with ${key} ${was}, not ${is}`);
   }
-  if (!settings.phases[rest.phase]) throw invalid('its training record is incomplete');
+  if (!rest.settings.phases[rest.phase]) throw invalid('its training record is incomplete');
   return { ...rest, tensors };
 }

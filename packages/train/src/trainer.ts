@@ -1,7 +1,7 @@
 import { type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import type { Backbone } from './backbone.ts';
 import { emptyBatch, epochOrder, fillBatch, holdBack, startingValues } from './batches.ts';
-import { type ByHead, type EpochRecord, loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { type ByHead, type EpochRecord, loadCheckpoint, loadMain, saveCheckpoint } from './checkpoint.ts';
 import type { Dataset } from './data/index.ts';
 import type { Weights } from './layers/inference.ts';
 import { optimizers } from './optimizer.ts';
@@ -36,6 +36,11 @@ export interface TrainOptions {
   readonly checkpointSteps: number;
   /** Go on from `checkpoint` when it is there. */
   readonly resume: boolean;
+  /**
+   * Checkpoint of another training with the same settings but for the branch: its main network is taken as it is, and
+   * only the branch is trained. Branches that are to be compared are so given one and the same network.
+   */
+  readonly main?: string | undefined;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: TrainingProgress) => void;
   /** Told all epochs so far after each, when the checkpoint holds it; waited for. */
@@ -89,17 +94,39 @@ async function runPhases(options: TrainOptions, open: PhaseOpener): Promise<Trai
       `${learnt.length} training samples, the held back ones aside, are less than a batch of ${settings.batch}`,
       { samples: learnt.length, batch: settings.batch },
     );
+  if (options.main !== undefined && (settings.phases[0]!.kind !== 'main' || settings.phases.length < 2))
+    throw new TierwiseError(
+      'USAGE',
+      'a trained main network is taken where it goes first and a branch follows',
+    );
   const saved = options.resume ? await loadCheckpoint(path, settings) : undefined;
+  const trained = saved || options.main === undefined ? undefined : await loadMain(options.main, settings);
   const weights = new Map<string, Float32Array>();
   for (const [name, { data: values }] of saved?.tensors ?? []) weights.set(name, values as Float32Array);
-  const history = [...(saved?.history ?? [])];
+  const history = [...(saved?.history ?? trained?.history.filter(({ phase }) => phase === 'main') ?? [])];
   for (const [index, phase] of settings.phases.entries()) {
     if (saved && saved.phase > index) continue;
     await using opened = await open(phase, weights);
+    if (trained && index === 0) {
+      const { parameters, statistics } = opened.step;
+      for (const { name } of [...parameters, ...statistics])
+        weights.set(name, weightOf(trained, name, options.main!));
+      continue;
+    }
     const resumed = saved?.phase === index ? saved : undefined;
     await runPhase({ options, phase, index, opened, learnt, stepsPerEpoch, weights, history, resumed });
   }
   return { weights, history };
+}
+
+function weightOf({ tensors }: Resumed, name: string, path: string): Float32Array {
+  const found = tensors.get(name);
+  if (found?.dtype !== 'float32')
+    throw new TierwiseError('CHECKPOINT_INVALID', `${path}: ${name} is missing or not float32`, {
+      file: path,
+      tensor: name,
+    });
+  return found.data as Float32Array;
 }
 
 /** Where the run of a phase starts. */

@@ -130,6 +130,47 @@ test('main first: the branch learns on a main network that stays as it was; brok
   }
 });
 
+test('another branch is given to a main network that is trained; one that is not, or otherwise, is refused', async () => {
+  const main = join(folder, 'first.safetensors');
+  const whole = await train(options({ settings: mainFirst, checkpoint: main }));
+  const checkpoint = join(folder, 'second.safetensors');
+  const same = await train(options({ settings: mainFirst, checkpoint, main }));
+  expect(new Map([...same.weights].sort())).toEqual(new Map([...whole.weights].sort()));
+  expect(same.history.map(({ phase }) => phase)).toEqual(['main', 'main', 'branch', 'branch']);
+
+  const design = freeDesign([1, 20, 12, 12], { depth: 1, width: 16 });
+  const other: TrainingSettings = { ...mainFirst, recipe: 'modern', design };
+  const { weights } = await train(options({ settings: other, checkpoint, main }));
+  for (const [name, values] of whole.weights)
+    if (!name.startsWith('branch.')) expect(weights.get(name), name).toEqual(values);
+  expect([...weights.keys()].some((name) => name.startsWith('branch.'))).toBe(true);
+
+  const refused = (settings: TrainingSettings, file = main) =>
+    expect(train(options({ settings, main: file }))).rejects;
+  await refused({ ...other, seed: 6 }).toMatchObject({
+    code: 'CHECKPOINT_INVALID',
+    message: expect.stringContaining('seed 5, not 6'),
+  });
+  await refused(settings).toMatchObject({ code: 'USAGE' });
+  await refused(other, join(folder, 'none')).toMatchObject({ code: 'FILE_UNREADABLE' });
+  const stop = new AbortController();
+  const early = join(folder, 'early.safetensors');
+  await expect(
+    train(
+      options({
+        settings: mainFirst,
+        checkpoint: early,
+        signal: stop.signal,
+        onProgress: (p) => p.epoch === 2 && stop.abort(),
+      }),
+    ),
+  ).rejects.toMatchObject({ code: 'CANCELLED' });
+  await refused(other, early).toMatchObject({
+    code: 'CHECKPOINT_INVALID',
+    message: expect.stringContaining('1 of 2 epochs'),
+  });
+});
+
 test('a modern branch learns with real weights, then goes on from there with binary ones', async () => {
   const modern: TrainingSettings = {
     ...settings,

@@ -39,6 +39,8 @@ export interface TrainFlags extends TrainingFlags {
   readonly optimizer?: string;
   readonly rate?: number;
   readonly branchRate?: number;
+  /** Checkpoint whose main network is taken. */
+  readonly main?: string;
   /** Folder for the first phase as files, instead of training it here. */
   readonly exportStep?: string;
 }
@@ -101,7 +103,7 @@ export async function trainCommand(
   terminal.note(
     `Training ${flags.network} on ${data.train.samples.toLocaleString('en')} samples of ${data.train.name}, ${holdout} of them held back; checkpoint ${run.checkpoint}`,
   );
-  const { weights, history } = await train({ settings, data: data.train, ...run });
+  const { weights, history } = await train({ settings, data: data.train, main: flags.main, ...run });
   const composite = networkComposite(settings, weights, data.train.classes.length);
   const { tolerance } = flags;
   await finishTraining(
