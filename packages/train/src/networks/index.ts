@@ -8,6 +8,8 @@ import { vgg16 } from './vgg16.ts';
 
 export type { Network } from './network.ts';
 
+const colour32 = { channels: 3, height: 32, width: 32 } as const;
+
 /** Networks by the name that `tierwise train --network` takes. */
 export const networks: Readonly<Record<string, Network>> = {
   lenet,
@@ -15,7 +17,8 @@ export const networks: Readonly<Record<string, Network>> = {
   alexnet,
   resnet18,
   vgg16,
-  'mobilenet-v2': mobilenetV2,
+  'mobilenet-v2': mobilenetV2('mobilenet-v2', 1, colour32),
+  'mobilenet-v2-0.25': mobilenetV2('mobilenet-v2-0.25', 0.25, colour32),
 };
 
 /** @throws TierwiseError USAGE for a name that is not there */
