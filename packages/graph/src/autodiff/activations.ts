@@ -1,5 +1,6 @@
 import { attrFloat } from '../attributes.ts';
-import { giveInput, type Rule, unary } from './context.ts';
+import type { Value } from '../builder.ts';
+import { giveInput, type Rule, type RuleContext, unary, unsupported } from './context.ts';
 
 /**
  * y = min(max(x, lo), hi), ReLU6 with 0 and 6: dx = dy where lo < x < hi, else 0. A bound that is left out does not
@@ -33,6 +34,29 @@ const hardSwish: Rule = unary(({ b, dy }, x) => {
   return b.mul(dy, b.add(h, rise));
 });
 
+/** y = x where x >= 0, else slope x, where the slope is broadcast: dx = dy or slope dy, dslope = 0 or x dy. */
+const pRelu: Rule = (c) => {
+  const { b, dy } = c;
+  const [x, slope] = c.node.input as [string, string];
+  const isAbove = b.op('GreaterOrEqual', [x, b.scalar(0)]);
+  giveInput(c, 0, () => b.op('Where', [isAbove, dy, b.mul(slope, dy)]));
+  giveInput(c, 1, () => b.op('Where', [isAbove, b.scalar(0), b.mul(x, dy)]));
+};
+
+/** y = x where x >= 0, else f(x): dx = dy, or dy f'(x), which `slope` gives. */
+const aboveZero = (slope: (c: RuleContext, y: Value) => Value): Rule =>
+  unary((c, x, y) => {
+    const isAbove = c.b.op('GreaterOrEqual', [x, c.b.scalar(0)]);
+    return c.b.op('Where', [isAbove, c.dy, c.b.mul(c.dy, slope(c, y))]);
+  });
+
+/** Outside of training it passes what it gets. */
+const dropout: Rule = (c) => {
+  if (c.node.input[2] && c.constant(c.node.input[2])?.join() !== '0')
+    throw unsupported(c, 'outside of training');
+  giveInput(c, 0, () => c.dy);
+};
+
 /** Types as ONNX numbers them. */
 const [float, bool] = [1, 9];
 
@@ -43,7 +67,13 @@ export const activations: Readonly<Record<string, Rule>> = {
     return b.mul(dy, b.op('Cast', [positive], { to: float }));
   }),
   Clip: clip,
+  PRelu: pRelu,
+  LeakyRelu: aboveZero(({ b, node }) => b.scalar(attrFloat(node, 'alpha', 0.01))),
+  // alpha (exp(x) - 1) has the slope alpha exp(x).
+  Elu: aboveZero(({ b, node }, y) => b.add(y, b.scalar(attrFloat(node, 'alpha', 1)))),
+  Tanh: unary(({ b, dy }, _, y) => b.mul(dy, b.sub(b.scalar(1), b.mul(y, y)))),
   Sigmoid: unary(({ b, dy }, _, y) => b.mul(dy, b.mul(y, b.sub(b.scalar(1), y)))),
   HardSigmoid: hardSigmoid,
   HardSwish: hardSwish,
+  Dropout: dropout,
 };

@@ -1,6 +1,7 @@
 import { TierwiseError } from '@tierwise/core';
 import type { NodeProto } from 'onnx-buf';
 import type { GraphBuilder, Value } from '../builder.ts';
+import { nodeLabel } from '../check.ts';
 
 /** What a rule sees of the node it differentiates. Shapes are those of the forward graph and static. */
 export interface RuleContext {
@@ -25,11 +26,10 @@ export interface RuleContext {
 
 /** MODEL_UNSUPPORTED for a form of the node's operator that its rule does not cover. */
 export function unsupported({ node }: RuleContext, only: string): TierwiseError {
-  return new TierwiseError(
-    'MODEL_UNSUPPORTED',
-    `${node.name}: ${node.opType} can be differentiated ${only}`,
-    { node: node.name, op: node.opType },
-  );
+  return new TierwiseError('MODEL_UNSUPPORTED', `${nodeLabel(node)} can be differentiated ${only}`, {
+    node: node.name,
+    op: node.opType,
+  });
 }
 
 /** Appends the backward nodes of one operator to the graph. */

@@ -1,4 +1,3 @@
-import { TierwiseError } from '@tierwise/core';
 import { giveInput, type Rule, unary, unsupported } from './context.ts';
 
 /**
@@ -97,10 +96,6 @@ export const elementwise: Readonly<Record<string, Rule>> = {
   Less: noGradient,
   Equal: noGradient,
   Sign: (c) => {
-    throw new TierwiseError(
-      'MODEL_UNSUPPORTED',
-      `${c.node.name}: ONNX Sign has no useful gradient; write Where(x >= 0, 1, -1)`,
-      { node: c.node.name },
-    );
+    throw unsupported(c, 'as Where(x >= 0, 1, -1) only: its own slope is 0');
   },
 };

@@ -1,6 +1,7 @@
 import { TierwiseError } from '@tierwise/core';
 import type { ModelProto, NodeProto } from 'onnx-buf';
 import type { GraphBuilder, Value } from '../builder.ts';
+import { nodeLabel } from '../check.ts';
 import { inferKnown } from '../shapes.ts';
 import { activations } from './activations.ts';
 import { averagePools } from './average-pool.ts';
@@ -75,14 +76,14 @@ export function differentiate(b: GraphBuilder, loss: Value, wrt: readonly Value[
     if (!rule || node.domain !== '')
       throw new TierwiseError(
         'MODEL_UNSUPPORTED',
-        `${node.name}: ${node.domain ? `${node.domain}.` : ''}${node.opType} cannot be differentiated`,
+        `${nodeLabel(node)}${node.domain ? ` of ${node.domain}` : ''} cannot be differentiated`,
         { node: node.name, op: node.opType },
       );
     const [dy] = gradients;
     if (!severalOutputs.has(node.opType) && (dy === undefined || gradients.filter(Boolean).length > 1))
       throw new TierwiseError(
         'MODEL_UNSUPPORTED',
-        `${node.name}: ${node.opType} can be differentiated by its first output alone`,
+        `${nodeLabel(node)} can be differentiated by its first output alone`,
         { node: node.name, op: node.opType },
       );
     rule({

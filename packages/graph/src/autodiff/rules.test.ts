@@ -1,3 +1,4 @@
+import { tensor } from '@tierwise/core';
 import fc from 'fast-check';
 import { describe, test } from 'vitest';
 import { check, seeds, smooth, spaced } from '../../test/gradients.ts';
@@ -13,6 +14,11 @@ describe('gradients equal finite differences over random shapes', () => {
     'Clip below': (b, x) => b.op('Clip', [x, b.scalar(-0.33)]),
     'Clip above': (b, x) => b.op('Clip', [x, '', b.scalar(0.77)]),
     'Clip without bounds': (b, x) => b.op('Clip', [x]),
+    Tanh: (b, x) => b.op('Tanh', [x]),
+    LeakyRelu: (b, x) => b.op('LeakyRelu', [x], { alpha: { float: 0.3 } }),
+    'LeakyRelu as it is by default': (b, x) => b.op('LeakyRelu', [x]),
+    Elu: (b, x) => b.op('Elu', [x], { alpha: { float: 0.7 } }),
+    'Dropout outside of training': (b, x) => b.op('Dropout', [x, b.scalar(0.5)]),
     Sigmoid: (b, x) => b.op('Sigmoid', [x]),
     HardSigmoid: (b, x) => b.op('HardSigmoid', [x], { alpha: { float: 0.4 }, beta: { float: 0.3 } }),
     'HardSigmoid as it is by default': (b, x) => b.op('HardSigmoid', [b.mul(x, b.scalar(2))]),
@@ -33,6 +39,47 @@ describe('gradients equal finite differences over random shapes', () => {
       runs,
     ),
   );
+
+  test('PRelu with a slope for each channel or one for all', () =>
+    fc.assert(
+      fc.asyncProperty(dim, dim, dim, fc.boolean(), seeds, async (n, m, k, wide, seed) => {
+        const slopes = wide ? [m, 1] : [1];
+        const inputs = {
+          x: { dims: [n, m, k], values: spaced(seed, [n, m, k]) },
+          slope: { dims: slopes, values: smooth(seed, slopes) },
+        };
+        await check({ inputs, build: (b, v) => b.op('PRelu', [v['x']!, v['slope']!]) }, seed);
+      }),
+      runs,
+    ));
+
+  test('batch norm with the averages that it keeps', () =>
+    fc.assert(
+      fc.asyncProperty(dim, dim, fc.option(fc.tuple(dim, dim)), seeds, async (n, c, space, seed) => {
+        const dims = [n, c, ...(space ?? [])];
+        const inputs = {
+          x: { dims, values: smooth(seed, dims) },
+          gamma: { dims: [c], values: smooth(seed + 1, [c]) },
+          beta: { dims: [c], values: smooth(seed + 2, [c]) },
+        };
+        const kept = (b: GraphBuilder, name: string, values: Float32Array) =>
+          b.initializer(name, tensor('float32', [c], Float32Array.from(values)));
+        const build = (b: GraphBuilder, v: Record<string, Value>) =>
+          b.op('BatchNormalization', [
+            v['x']!,
+            v['gamma']!,
+            v['beta']!,
+            kept(b, 'mean', smooth(seed + 3, [c])),
+            kept(
+              b,
+              'variance',
+              smooth(seed + 4, [c]).map((value) => Math.abs(value) + 0.3),
+            ),
+          ]);
+        await check({ inputs, build }, seed);
+      }),
+      runs,
+    ));
 
   test('the larger and the smaller of two, with broadcasting', () =>
     fc.assert(
