@@ -250,6 +250,29 @@ describe('waiting', () => {
     expect(states).toEqual(['connected', 'unreachable', 'connected']);
   });
 
+  test('an edge that has beaten and then falls silent is connected anew before anybody asks', async () => {
+    const edge = await edgeThat((request, socket) => {
+      if (codeOf(request) === 2) socket.send(new Uint8Array());
+      echo(request, socket);
+    });
+    const { link, states, until } = linkTo(edge.url);
+    await until('connected');
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    // Other edges may not beat at all.
+    await firstScore(link.send(ask(1)));
+    vi.advanceTimersByTime(1_000_000);
+    await firstScore(link.send(ask(2)));
+    vi.advanceTimersByTime(60_000);
+    await firstScore(link.send(ask(2)));
+    vi.advanceTimersByTime(60_000);
+    expect(states).toEqual(['connected']);
+    vi.advanceTimersByTime(10_000);
+    expect(states).toEqual(['connected', 'unreachable']);
+    vi.useRealTimers();
+    await firstScore(link.send(ask(3)));
+    expect(states).toEqual(['connected', 'unreachable', 'connected']);
+  });
+
   test('an abort ends one wait, before and after the connection is there', async () => {
     const requested = resolvers();
     const edge = await edgeThat((request, socket) => {
@@ -324,7 +347,7 @@ describe('losing the edge', () => {
   const requestFrame = Buffer.concat([Buffer.from([13, 0, 0, 0]), Buffer.from('{"inputs":[]}')]);
   test.each<[string, string | Buffer]>([
     ['text', 'hello'],
-    ['nothing', Buffer.alloc(0)],
+    ['three bytes', Buffer.alloc(3)],
     ['a length alone', Buffer.from([255, 255, 255, 255])],
     ['noise', Buffer.from('tierwise'.repeat(20))],
     ['a request', requestFrame],

@@ -17,6 +17,8 @@ const attemptMs = 2000;
 /** Pauses between attempts in the background: doubling, each spread over 0.5 to 1 times its length. */
 const firstPauseMs = 250;
 const longestPauseMs = 5000;
+/** An edge sends an empty message every 30 s: one that has done so and then is silent for longer than two of them is gone. */
+const silenceMs = 70_000;
 /** The longest time that a timer takes; a longer one would fire at once. */
 const longestTimerMs = 2 ** 31 - 1;
 /** What an edge takes in one parameter. */
@@ -68,6 +70,7 @@ interface Connection {
   open: boolean;
   /** Messages that have arrived on it. */
   heard: number;
+  /** Until it is open, ends the attempt; later, a connection that has fallen silent. */
   giveUp: ReturnType<typeof setTimeout>;
 }
 
@@ -86,6 +89,8 @@ export function openLink({ url, WebSocket, fetch, token, random, told, onState }
   /** Whether HTTP is known to pass where no WebSocket does. */
   let httpPasses = WebSocket === undefined;
   const pending = new Map<string, Pending>();
+
+  const silent = () => unreachable(`${url} has fallen silent`);
 
   function setState(next: EdgeState): void {
     if (next === state || closed) return;
@@ -151,6 +156,11 @@ export function openLink({ url, WebSocket, fetch, token, random, told, onState }
     from.heard++;
     try {
       if (!(data instanceof ArrayBuffer)) throw new TierwiseError('FRAME_CORRUPT', `${url} sent text`);
+      if (data.byteLength === 0) {
+        clearTimeout(from.giveUp);
+        from.giveUp = setTimeout(() => lose(from, silent()), silenceMs);
+        return;
+      }
       const message = readAnswer(new Uint8Array(data));
       failures = 0;
       if (message.id !== '') pending.get(message.id)?.reply(message, data.byteLength);
@@ -226,7 +236,7 @@ export function openLink({ url, WebSocket, fetch, token, random, told, onState }
         fail(new TierwiseError('TIMEOUT', `${url} gave no answer in ${timeoutMs} ms`, { timeoutMs }));
         // TCP can take minutes to notice that the other end is gone; silence for this long is answer enough.
         if (timeoutMs >= defaultTimeoutMs && sentOn?.heard === heardBefore) {
-          lose(sentOn, unreachable(`${url} has fallen silent`));
+          lose(sentOn, silent());
         }
       }, timeoutMs);
       signal?.addEventListener('abort', cancel);

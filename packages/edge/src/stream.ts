@@ -9,8 +9,11 @@ import type { InferenceService } from './service.ts';
 const maxInFlight = 32;
 /** Answers that a client does not fetch; beyond that it is cut off. */
 const maxUnsentBytes = 4 * 2 ** 20;
-/** How often a silent connection is asked whether it lives, and how long it may take to say so. */
-const pingIntervalMs = 30_000;
+/**
+ * How often a connection is asked whether it lives, and how long it may take to say so; and how often it is told that
+ * this end does, by an empty message: a page's script does not see pings.
+ */
+const beatMs = 30_000;
 
 /** What `ws` delivers: its default binary type gives a Buffer. */
 type Frame = Buffer | ArrayBuffer | Buffer[];
@@ -81,7 +84,8 @@ function keepAlive(socket: WebSocket): void {
     }
     alive = false;
     socket.ping();
-  }, pingIntervalMs);
+    socket.send(new Uint8Array());
+  }, beatMs);
   timer.unref();
   socket.on('pong', () => {
     alive = true;

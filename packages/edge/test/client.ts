@@ -49,6 +49,7 @@ export async function openStream(url: string, headers: Record<string, string> = 
   const arrived: Reply[] = [];
   const waiting: ((reply: Reply) => void)[] = [];
   socket.on('message', (data: Buffer) => {
+    if (data.length === 0) return; // A beat.
     const reply = decodeFrame(data) as Reply;
     const taker = waiting.shift();
     if (taker) taker(reply);

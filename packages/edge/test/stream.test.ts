@@ -1,7 +1,20 @@
+import { once } from 'node:events';
 import { tensor } from '@tierwise/core';
 import { encodeFrame, pack } from '@tierwise/wire';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  onTestFinished,
+  test,
+  vi,
+} from 'vitest';
+import { WebSocket } from 'ws';
 import { createEdge, type Edge } from '../src/index.ts';
 import { openStream, packedTensor, request, type StreamClient } from './client.ts';
 import { dims, expectedScores, expectedStem, modelsFolder, picture } from './tiny-bundle.ts';
@@ -33,6 +46,30 @@ async function expectAnswer(id: string, seed = 1): Promise<void> {
   client.send(restRequest(id, seed));
   expect(await client.next()).toMatchObject({ kind: 'response', id });
 }
+
+test('an idle connection is pinged and hears a beat; one that does not answer is cut off', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const socket = new WebSocket(`${edge.url.replace('http', 'ws')}/v2/stream`, { autoPong: false });
+  await once(socket, 'open');
+  const beat = async () => {
+    const heard = Promise.all([once(socket, 'ping'), once(socket, 'message')]);
+    vi.advanceTimersByTime(30_000);
+    const [, [message]] = await heard;
+    expect(message).toHaveLength(0);
+  };
+  await beat();
+  socket.pong();
+  // The pong has arrived when what was sent after it is answered.
+  socket.send(encodeFrame(restRequest('1')));
+  await once(socket, 'message');
+  await beat();
+  const closed = once(socket, 'close');
+  vi.advanceTimersByTime(30_000);
+  await closed;
+});
 
 describe('/v2/stream', () => {
   it('answers a packed stem with scores, times and the Plan', async () => {
