@@ -316,6 +316,23 @@ describe('train', () => {
     expect(other.value).toMatchObject({ code: 'USAGE', error: expect.stringContaining('held-back') });
   });
 
+  test('a step goes out as files and its training on from there; another branch takes the trained network', async () => {
+    const first = [...flags, '--network', 'lenet-small', '--schedule', 'main-first', '--branch-epochs', '1'];
+    const out = await json('train', ...first, '-o', 'first.tierwise', '--export-step', 'step');
+    expect(out).toMatchObject({ status: 0, value: { folder: 'step', phase: 'main' } });
+    expect(await readdir(join(folder, 'step'))).toEqual(['plan.json', 'step.onnx']);
+    expect((await json('train', ...first, '-o', 'first.tierwise', '--resume')).status).toBe(0);
+
+    const main = ['--main', 'first.tierwise.checkpoint.safetensors'];
+    const second = await json('train', ...first, ...main, '--branch-depth', '1', '-o', 'second.tierwise');
+    expect(second.status).toBe(0);
+    const accuracyOf = async (name: string) =>
+      ((await json('eval', name, '--data', './tiny')).value as { main: { accuracy: number } }).main.accuracy;
+    expect(await accuracyOf('second.tierwise')).toBe(await accuracyOf('first.tierwise'));
+    const other = await json('train', ...first, ...main, '--seed', '2', '-o', 'third.tierwise');
+    expect(other.value).toMatchObject({ code: 'CHECKPOINT_INVALID', error: expect.stringContaining('seed') });
+  });
+
   test('branch --explore trains what is not there yet, and leaves results and a report', async () => {
     const short = ['--samples', '260', '--holdout', '60', '--epochs', '1', '--branch-epochs', '1'];
     const explore = ['branch', '--explore', 'lenet-small', '--data', './tiny', '--blocks', '1', ...short];
