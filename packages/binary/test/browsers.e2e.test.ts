@@ -10,20 +10,21 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildPage, type PageFiles } from '../../../scripts/built-page.ts';
 import type { KernelName } from '../src/kernels/kernels.ts';
 import type { ConformanceReport } from './page/conformance.ts';
-import { buildPage, type ConformanceSite, type SiteFiles, serve } from './site.ts';
+import { type ConformanceSite, serve } from './site.ts';
 
 /** What a careful page allows: its own scripts, and WebAssembly. No `unsafe-eval`, no `blob:`, no COOP or COEP. */
 const strict = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
 const withoutWasm = "default-src 'self'; script-src 'self'";
 const everything = 'kernels=simd,relaxed,scalar,javascript&grid&seeds=300';
 
-let files: SiteFiles;
+let files: PageFiles;
 let site: ConformanceSite;
 let strictest: ConformanceSite;
 beforeAll(async () => {
-  files = await buildPage();
+  files = await buildPage(new URL('page/conformance.html', import.meta.url));
   site = await serve(files, strict);
   strictest = await serve(files, withoutWasm);
 });

@@ -1,9 +1,8 @@
-/** The conformance page, bundled as a user would and served under a content security policy. */
+/** The conformance page, served under a content security policy. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
-import { build } from 'vite';
+import { contentTypeOf, type PageFiles } from '../../../scripts/built-page.ts';
 import type { ConformanceReport } from './page/conformance.ts';
 
 export interface ConformanceSite {
@@ -16,36 +15,7 @@ export interface ConformanceSite {
   stop(): Promise<void>;
 }
 
-const contentTypes: Readonly<Record<string, string>> = { html: 'text/html', js: 'text/javascript' };
-
-export type SiteFiles = ReadonlyMap<string, string | Uint8Array>;
-
-/** Files by path. */
-export async function buildPage(): Promise<SiteFiles> {
-  const root = fileURLToPath(new URL('page/', import.meta.url));
-  const built = await build({
-    root,
-    configFile: false,
-    logLevel: 'error',
-    resolve: { conditions: ['@tierwise/source', 'browser', 'import', 'default'] },
-    build: {
-      write: false,
-      target: 'es2022',
-      modulePreload: { polyfill: false },
-      rollupOptions: { input: `${root}conformance.html` },
-    },
-  });
-  const files = new Map<string, string | Uint8Array>();
-  for (const bundle of [built].flat()) {
-    if (!('output' in bundle)) continue;
-    for (const file of bundle.output) {
-      files.set(`/${file.fileName}`, file.type === 'chunk' ? file.code : file.source);
-    }
-  }
-  return files;
-}
-
-export async function serve(files: SiteFiles, contentSecurityPolicy: string): Promise<ConformanceSite> {
+export async function serve(files: PageFiles, contentSecurityPolicy: string): Promise<ConformanceSite> {
   const paths: string[] = [];
   const waiting: ((report: ConformanceReport) => void)[] = [];
   const server = createServer((request, response) => {
@@ -69,7 +39,7 @@ export async function serve(files: SiteFiles, contentSecurityPolicy: string): Pr
     }
     response
       .writeHead(200, {
-        'content-type': contentTypes[pathname.split('.').at(-1)!] ?? 'application/octet-stream',
+        'content-type': contentTypeOf(pathname),
         'content-security-policy': contentSecurityPolicy,
       })
       .end(found);

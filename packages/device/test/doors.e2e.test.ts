@@ -3,10 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
-import { build } from 'vite';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { buildPage, contentTypeOf, type PageFiles } from '../../../scripts/built-page.ts';
 import { cases } from './doors.conformance.ts';
 import type { DoorName, offered as Offered } from './page/doors.ts';
 import { startRealEdge } from './real-edge.ts';
@@ -19,41 +18,14 @@ declare global {
 /** No `unsafe-eval`, no `blob:`, no COOP or COEP. */
 const strict =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src data:";
-const contentTypes: Readonly<Record<string, string>> = { html: 'text/html', js: 'text/javascript' };
-
-async function pageFiles(): Promise<Map<string, string | Uint8Array>> {
-  const root = fileURLToPath(new URL('page/', import.meta.url));
-  const built = await build({
-    root,
-    configFile: false,
-    logLevel: 'error',
-    resolve: { conditions: ['@tierwise/source', 'browser', 'import', 'default'] },
-    build: {
-      write: false,
-      target: 'es2022',
-      modulePreload: { polyfill: false },
-      rollupOptions: { input: `${root}doors.html` },
-    },
-    worker: { format: 'es' },
-  });
-  const files = new Map<string, string | Uint8Array>();
-  for (const bundle of [built].flat()) {
-    if (!('output' in bundle)) continue;
-    for (const file of bundle.output) {
-      files.set(`/${file.fileName}`, file.type === 'chunk' ? file.code : file.source);
-    }
-  }
-  return files;
-}
-
 /** The site with the page in it. */
-async function siteWith(files: Awaited<ReturnType<typeof pageFiles>>, policy: string): Promise<Site> {
+async function siteWith(files: PageFiles, policy: string): Promise<Site> {
   const site = await startSite(tinyManifest({ served }));
   for (const [path, body] of files) {
     site.files.set(path, (response: ServerResponse) => {
       response
         .writeHead(200, {
-          'content-type': contentTypes[path.split('.').at(-1)!] ?? 'application/octet-stream',
+          'content-type': contentTypeOf(path),
           'content-security-policy': policy,
         })
         .end(body);
@@ -62,7 +34,7 @@ async function siteWith(files: Awaited<ReturnType<typeof pageFiles>>, policy: st
   return site;
 }
 
-let files: Awaited<ReturnType<typeof pageFiles>>;
+let files: PageFiles;
 let site: Site;
 let browser: Browser;
 let page: Page;
@@ -77,7 +49,7 @@ async function openPage(at: Site): Promise<Page> {
 }
 
 beforeAll(async () => {
-  files = await pageFiles();
+  files = await buildPage(new URL('page/doors.html', import.meta.url));
   site = await siteWith(files, strict);
   browser = await chromium.launch({
     executablePath: process.env['TIERWISE_CHROME'] ?? '/usr/bin/chromium',

@@ -1,10 +1,9 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
-import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildPage } from '../../../scripts/built-page.ts';
 import type { toPixels } from '../src/pixels.ts';
 
 declare global {
@@ -18,30 +17,14 @@ let browser: Browser;
 let page: Page;
 
 beforeAll(async () => {
-  const built = await build({
-    root: fileURLToPath(new URL('..', import.meta.url)),
-    configFile: false,
-    logLevel: 'error',
-    resolve: { conditions: ['@tierwise/source', 'browser', 'import', 'default'] },
-    build: {
-      write: false,
-      target: 'es2022',
-      lib: { entry: 'src/pixels.ts', formats: ['es'], fileName: 'pixels' },
-    },
-  });
-  const [bundle] = built as { output: { code: string }[] }[];
+  const files = await buildPage(new URL('page/pixels.html', import.meta.url));
+  const [, script] = [...files].find(([path]) => path.endsWith('.js'))!;
   browser = await chromium.launch({
     executablePath: process.env['TIERWISE_CHROME'] ?? '/usr/bin/chromium',
     args: ['--no-sandbox'],
   });
   page = await browser.newPage();
-  await page.addScriptTag({
-    type: 'module',
-    content: bundle!.output[0]!.code.replace(
-      /export\s*\{[^}]*?(\w+) as toPixels\b[^}]*\};?/,
-      'globalThis.pixelsOf = $1;',
-    ),
-  });
+  await page.addScriptTag({ type: 'module', content: String(script) });
   await page.waitForFunction(() => typeof globalThis.pixelsOf === 'function');
 });
 afterAll(() => browser?.close());

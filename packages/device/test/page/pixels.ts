@@ -1,0 +1,3 @@
+import { toPixels } from '../../src/pixels.ts';
+
+globalThis.pixelsOf = toPixels;
