@@ -1,5 +1,6 @@
 import { benchBranch, branchCases } from './branch.ts';
 import { cancelled } from './browser.ts';
+import { benchEdge, edgeCases } from './edge.ts';
 import { benchFig13, fig13Cases } from './fig13.ts';
 import { benchFirstAnswer, firstAnswerCases } from './first-answer.ts';
 import { benchKernels } from './kernels.ts';
@@ -61,6 +62,11 @@ export const benchmarks = {
     summary: 'training steps in onnxruntime, against its own matrix product and tfjs',
     cases: names(trainCases),
     run: cancellable(benchTrain),
+  },
+  edge: {
+    summary: 'a real edge under load, against a naive server and onnxruntime alone',
+    cases: names(edgeCases),
+    run: cancellable(benchEdge),
   },
 } as const satisfies Record<string, Benchmark>;
 

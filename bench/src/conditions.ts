@@ -19,13 +19,20 @@ function versionOf(name: string): string {
   return 'unknown';
 }
 
-/** What every benchmark says about the machine and its rivals. */
-export function commonConditions(browser: Browser): Conditions {
+/** What every benchmark says about the machine. */
+export function machineConditions(): Conditions {
   return {
     date: new Date().toISOString().slice(0, 10),
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     system: `${systemName()} ${release()} ${platform()} ${process.arch}`,
+  };
+}
+
+/** What benchmarks in a page say about the browser and the rivals, too. */
+export function commonConditions(browser: Browser): Conditions {
+  return {
+    ...machineConditions(),
     browser: `Chromium ${browser.version()}, headless`,
     'onnxruntime-web': `${versionOf('onnxruntime-web')}, entry point onnxruntime-web/wasm, SIMD`,
     tfjs: `${versionOf('@tensorflow/tfjs-core')}, WebAssembly backend, SIMD`,

@@ -1,4 +1,4 @@
-import { availableParallelism, cpus } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { random, tensor } from '@tierwise/core';
 import { GraphBuilder, summarize, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
@@ -14,6 +14,7 @@ import {
 } from '@tierwise/train';
 import { callPage, openPage, startBrowser } from './browser.ts';
 import { chooseCases } from './cases.ts';
+import { machineConditions } from './conditions.ts';
 import type { BenchOptions } from './options.ts';
 import type { TrainInput } from './pages/train.ts';
 import type { BenchResult, BenchRow } from './result.ts';
@@ -46,9 +47,7 @@ export async function benchTrain(options: BenchOptions): Promise<BenchResult> {
   return {
     bench: 'train',
     conditions: {
-      date: new Date().toISOString().slice(0, 10),
-      cpu: cpus()[0]?.model.trim() ?? 'unknown',
-      cores: availableParallelism(),
+      ...machineConditions(),
       threads,
       tfjs: 'LeNet alone: WebAssembly backend, SIMD, one thread, in Chromium; the same network and batch',
       step: 'stem and main network: forward, loss, backward, optimiser and running averages, float32',
