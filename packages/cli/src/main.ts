@@ -14,6 +14,7 @@ import { type ExploreFlags, exploreCommand } from './commands/explore.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { type LeakageFlags, leakageCommand } from './commands/leakage.ts';
 import { type PlanFlags, planCommand } from './commands/plan.ts';
+import { type RejectionFlags, rejectionCommand } from './commands/rejection.ts';
 import { type RunFlags, runCommand } from './commands/run.ts';
 import { algorithms, sampleChoices, type ThresholdFlags, thresholdCommand } from './commands/threshold.ts';
 import { type TrainFlags, trainCommand } from './commands/train.ts';
@@ -273,6 +274,28 @@ program
   .action(
     handle((terminal, bundle: string, flags: ThresholdFlags) =>
       thresholdCommand(bundle, flags, terminal, untilCtrlC()),
+    ),
+  );
+
+program
+  .command('rejection')
+  .description('choose below which energy of its scores the branch tells a picture to be none of the classes')
+  .argument('<bundle>', 'NAME.tierwise')
+  .requiredOption('--data <name|folder>', dataHelp)
+  .addOption(
+    new Option(
+      '--samples <which>',
+      'of which 5 % are to be below: those that the training held back, the training half of the data, or the test set (only to look at)',
+    )
+      .choices(sampleChoices)
+      .default('held-back'),
+  )
+  .option('--write', 'store the energy in the bundle', false)
+  .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+  .option('--json', 'print one JSON object')
+  .action(
+    handle((terminal, bundle: string, flags: RejectionFlags) =>
+      rejectionCommand(bundle, flags, terminal, untilCtrlC()),
     ),
   );
 

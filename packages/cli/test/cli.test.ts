@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { loadDataset } from '@tierwise/train';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyData } from '../../train/test/tiny-data.ts';
@@ -55,6 +56,7 @@ test('help names every command, and each command has its own', async () => {
     'eval',
     'leakage',
     'threshold',
+    'rejection',
     'branch',
     'inspect',
     'edge',
@@ -183,13 +185,35 @@ describe('run', () => {
     const { value } = await json('run', bundle, image, '--threshold', '1.01');
     expect(value).toMatchObject({
       model: 'lenet-mnist',
-      answers: [{ label: '1', tier: 'device', exit: 'branch' }],
+      answers: [{ label: '1', tier: 'device', exit: 'branch', familiar: true, energy: expect.any(Number) }],
     });
     const alone = await json('run', bundle, image, '--threshold', '0');
     expect(alone.value).toMatchObject({ answers: [{ label: '1', degraded: { code: 'EDGE_UNREACHABLE' } }] });
     const whole = await json('run', bundle, image, '--strategy', 'device-only');
     expect(whole.value).toMatchObject({ answers: [{ label: '1', exit: 'main' }] });
+    expect((whole.value['answers'] as object[])[0]).not.toHaveProperty('familiar');
   });
+
+  test.skipIf(!process.env['TIERWISE_DATA'])(
+    'tells most clothes to be no digits, and hardly a digit',
+    async () => {
+      const rejected = async (data: string) => {
+        const { images } = (await loadDataset(data)).test;
+        const files = Array.from({ length: 40 }, (_, i) => join(folder, `${data}-${i}.png`));
+        for (const [i, file] of files.entries())
+          await sharp(images.subarray(i * 784, (i + 1) * 784), {
+            raw: { width: 28, height: 28, channels: 1 },
+          })
+            .png()
+            .toFile(file);
+        const { value } = await json('run', bundle, ...files);
+        return (value['answers'] as { familiar: boolean }[]).filter(({ familiar }) => !familiar).length;
+      };
+      expect(await rejected('mnist')).toBeLessThan(5);
+      expect(await rejected('fashion-mnist')).toBeGreaterThan(25);
+      expect((await tierwise('run', bundle, 'fashion-mnist-0.png')).stdout).toMatch(/familiar.*\n.* no /);
+    },
+  );
 
   test('is finished by an edge in another process, which drains on SIGTERM', async () => {
     const edge = start('edge', '--models', models, '--port', '0', '--json');
@@ -311,6 +335,40 @@ describe('train', () => {
     expect(manifest).toMatchObject({
       measured: { exitRate: 1 },
       provenance: { threshold: { minExitRate: 1 } },
+    });
+    // What the bundle was made with is what the command finds, and puts back where it is missing.
+    const { rejection } = manifest;
+    expect(rejection).toEqual({ energy: expect.any(Number), knownRejected: expect.closeTo(0.05, 2) });
+    const chosen = await json('rejection', 'killed.tierwise', '--data', './tiny');
+    expect(chosen.value).toMatchObject({
+      samples: { from: 'held-back', count: 60 },
+      inBundle: rejection,
+      chosen: rejection,
+      written: false,
+    });
+    const file = join(folder, 'killed.tierwise', 'manifest.json');
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, JSON.stringify({ ...manifest, rejection: undefined }));
+    expect((await tierwise('inspect', 'killed.tierwise')).stdout).toContain('rejects nothing');
+    expect((await tierwise('rejection', 'killed.tierwise', '--data', './tiny', '--write')).status).toBe(0);
+    expect(await readFile(file, 'utf8')).toBe(text);
+    // Strangers may have any number of classes.
+    for (const name of ['white', 'grey']) {
+      await mkdir(join(folder, 'others', name), { recursive: true });
+      const background = name === 'white' ? '#fff' : '#888';
+      for (let i = 0; i < 10; i++)
+        await sharp({ create: { width: 28, height: 28, channels: 3, background } })
+          .png()
+          .toFile(join(folder, 'others', name, `${i}.png`));
+    }
+    const strange = await json('eval', 'killed.tierwise', '--data', './tiny', '--strangers', './others');
+    expect(strange.value).toMatchObject({
+      confidence: {
+        rejection: {
+          threshold: (rejection as { energy: number }).energy,
+          strangers: { data: './others', rejected: expect.any(Number), auroc: expect.any(Number) },
+        },
+      },
     });
     const other = await json('threshold', bundle, '--data', './tiny');
     expect(other.value).toMatchObject({ code: 'USAGE', error: expect.stringContaining('held-back') });

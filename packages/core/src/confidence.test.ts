@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { argmax, normalizedEntropy, softmax } from './confidence.ts';
+import { argmax, energyOf, normalizedEntropy, softmax } from './confidence.ts';
 
 const logits = fc.array(fc.float({ min: -1000, max: 1000, noNaN: true }), { minLength: 2, maxLength: 50 });
 
@@ -49,4 +49,11 @@ test('argmax takes the first of equals and says -1 to nothing', () => {
   expect(argmax([1, 3, 3, 2])).toBe(1);
   expect(argmax([-Infinity])).toBe(0);
   expect(argmax([])).toBe(-1);
+});
+
+test('energy is log sum exp: it does not overflow, moves with a shift, and is the largest score where others are small', () => {
+  expect(energyOf([1000, 0])).toBe(1000);
+  expect(energyOf([0, 0])).toBeCloseTo(Math.log(2), 12);
+  expect(energyOf([-1, 0.5, 2])).toBeCloseTo(Math.log(Math.exp(-1) + Math.exp(0.5) + Math.exp(2)), 12);
+  expect(energyOf([6, 7.5, 9])).toBeCloseTo(7 + energyOf([-1, 0.5, 2]), 12);
 });

@@ -26,6 +26,15 @@ export function normalizedEntropy(probabilities: ArrayLike<number>): number {
   return Math.min(1, Math.max(0, sum / Math.log(Math.max(2, probabilities.length))));
 }
 
+/**
+ * log sum exp of `logits`: the negative free energy of Liu et al. 2020 (Energy-based out-of-distribution detection, eq. 4).
+ * Softmax forgets how large scores were; this does not. `probabilities` are their softmax.
+ */
+export function energyOf(logits: ArrayLike<number>, probabilities = softmax(logits)): number {
+  const best = argmax(logits);
+  return logits[best]! - Math.log(probabilities[best]!);
+}
+
 /** Index of the largest value; the first one on a tie; -1 when empty. */
 export function argmax(values: ArrayLike<number>): number {
   let best = -1;

@@ -124,6 +124,16 @@ export interface Answer {
   readonly entropy: number;
   /** Threshold that `entropy` was compared with, strictly; undefined when the Plan has no such exit. */
   readonly threshold?: number | undefined;
+  /** log sum exp of the scores that `entropy` is of: the less, the less the picture is like those learnt from. */
+  readonly energy: number;
+  /**
+   * False when the picture is probably "none of these": the branch saw less `energy` than `manifest.rejection` wants, and
+   * the label means little. An answer that the edge finished keeps the branch's verdict. Undefined when the bundle has no
+   * such threshold, and when the Plan has no branch.
+   *
+   * It is a hint, and no protection from pictures made to deceive: `tierwise eval --strangers` measures what it does.
+   */
+  readonly familiar?: boolean | undefined;
   /** Present when the edge should have finished and did not: this is the branch's answer. */
   readonly degraded?: Degraded | undefined;
   /** One step a section that ran, in order. */

@@ -65,21 +65,26 @@ export function createComposite(
   }
 
   function toAnswer({ places }: Plan, outcome: Outcome, started: number): Answer {
-    const { probabilities, place, firstEntropy, exit, threshold, path, sent, degraded } = outcome;
+    const { first, answer, place, ...rest } = outcome;
+    const { probabilities, exit } = answer;
+    const { entropy, energy, threshold } = first;
+    const { labels, branch, rejection } = manifest;
     const classIndex = argmax(probabilities);
     const here = places.find(({ id }) => id === place)?.tier === 'device';
+    // The threshold is one of the branch's scores: of those of the whole network it says nothing.
+    const least = first.exit.scores === branch.scores.tensor ? rejection?.energy : undefined;
     return {
-      label: manifest.labels[classIndex]!,
+      label: labels[classIndex]!,
       classIndex,
       probabilities,
       tier: here ? 'device' : 'edge',
-      exit,
-      entropy: firstEntropy,
+      exit: exit.id,
+      entropy,
       threshold,
-      degraded,
-      path,
+      energy,
+      familiar: least === undefined ? undefined : energy >= least,
       totalMs: performance.now() - started,
-      sent,
+      ...rest,
     };
   }
 

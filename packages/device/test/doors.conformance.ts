@@ -73,6 +73,21 @@ export const cases: Record<string, (bench: Bench) => Promise<void>> = {
     same([theirs.path.map(({ place }) => place), composite.edgeState], [['device', 'edge'], 'connected']);
   },
 
+  async 'tells what is unlike all that it learnt, wherever the answer is from'({ door, site }) {
+    const told = ({ tier, energy, familiar }: Answer) => [tier, energy.toFixed(4), familiar];
+    await using composite = await door(site, { rawInputMayLeave: true });
+    same(told(await composite.classify(sure)), ['device', '10.0001', true]);
+    same(told(await composite.classify(unsure)), ['edge', '1.3019', false]);
+    same(told(await composite.classify(sure, { threshold: 0 })), ['edge', '10.0001', true]);
+    same(told(await composite.classify(unsure, { threshold: 1.01 })), ['device', '1.3019', false]);
+    // The whole network has other scores, for which no threshold was chosen.
+    await composite.use('edge-only');
+    const { familiar, energy } = await composite.classify(sure);
+    same([familiar, energy.toFixed(4)], [undefined, '100.0000']);
+    await using old = await door(`${site}-old`);
+    same(told(await old.classify(unsure)), ['edge', '1.3019', undefined]);
+  },
+
   async 'leaves pictures to their owner'({ door, site }) {
     await using composite = await door(site);
     const data = Uint8Array.of(9, 100, 0, 0, 7, 9);

@@ -13,7 +13,8 @@ import { mainEngine } from './main-engine.ts';
 /*
  * A site with a tiny bundle: four pixels, three classes. The branch scores a tenth of pixels 0, 1, 2; the main
  * network scores pixels 1, 2, 0. So [100, 0, 0, x] is sure of class a at the branch, and [3, 2, 1, x] is doubted
- * there and class c for the main network.
+ * there and class c for the main network. Their energies at the branch are 10 and 1.3, and 5 is the least that is like
+ * what was learnt.
  */
 
 export const branchBytes = writeProgram(
@@ -63,6 +64,7 @@ export function tinyManifest(changes: Partial<Manifest> = {}): Manifest {
     },
     codec: { kind: 'packed', bits: 8, lo: 0, hi: 255 },
     exit: { kind: 'entropy', threshold: 0.5 },
+    rejection: { energy: 5, knownRejected: 0.05 },
     flops: { stem: 4, branch: 24, rest: 24 },
     ...changes,
   });
@@ -100,6 +102,8 @@ export async function startSite(manifest: Manifest = tinyManifest({ served })): 
     ['/models/tiny/model.onnx', mainBytes],
     [`/artifacts/${digest(branchBytes)}`, branchBytes],
     [`/artifacts/${digest(mainBytes)}`, mainBytes],
+    // As bundles were before they could reject.
+    ['/models/tiny-old/manifest.json', JSON.stringify({ ...manifest, rejection: undefined })],
     ['/models/tiny-damaged/manifest.json', changed(digest(mainBytes.subarray(1)))],
     [`/artifacts/${digest(mainBytes.subarray(1))}`, branchBytes],
     ['/models/tiny-endless/manifest.json', changed('0'.repeat(64))],
@@ -153,7 +157,7 @@ export async function startSite(manifest: Manifest = tinyManifest({ served })): 
         );
         const plan = planOf(manifest, String(request.parameters['plan']));
         const outcome = await serve(runtime, plan, String(request.parameters['section']), inputs);
-        socket.send(encodeFrame(replyMessage(plan, outcome, request)));
+        socket.send(encodeFrame(replyMessage(outcome, request)));
       } catch (error) {
         socket.send(encodeFrame(failureOf(toTierwiseError(error), request.id)));
       }

@@ -149,7 +149,7 @@ export class InferenceService {
       const together = await Promise.all(
         samples.slice(at, at + maxBatch).map(async (sample) => {
           const outcome = await serve(runtime, plan, section.id, sample, { signal: either });
-          return { reply: replyMessage(plan, outcome, { id: '', modelName }), step: outcome.path[0]! };
+          return { reply: replyMessage(outcome, { id: '', modelName }), step: outcome.path[0]! };
         }),
       ).catch((error: unknown) => {
         failed.abort();

@@ -1,5 +1,6 @@
 import { elementCount } from '@tierwise/core';
-import type { CodecPolicy, Context, Port, Prediction, Profile } from './contracts.ts';
+import type { Context, Prediction, Profile } from './contracts.ts';
+import type { CodecPolicy, Port } from './manifest.ts';
 
 /**
  * Bytes of a tensor on the wire before its header and before LZ4, so an upper bound but for the header:

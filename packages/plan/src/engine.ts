@@ -1,5 +1,6 @@
 import type { Tensor } from '@tierwise/core';
-import type { EngineName, Section } from './contracts.ts';
+import type { Section } from './contracts.ts';
+import type { EngineName } from './manifest.ts';
 
 /** What one run took: waiting for a free worker, and computing. Milliseconds of wall clock. */
 export interface RunTimings {

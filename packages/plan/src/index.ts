@@ -1,6 +1,7 @@
 export * from './contracts.ts';
 export { encodedBytes, predict, transferMs, type Work } from './cost.ts';
 export type * from './engine.ts';
+export * from './manifest.ts';
 export { parseManifest, parsePlan } from './parse.ts';
 export { strategies } from './plans.ts';
 export { deviceOnly } from './strategies/device-only.ts';

@@ -1,7 +1,7 @@
 import { isTierwiseError } from '@tierwise/core';
 import { expect, test } from 'vitest';
 import { context, profile, requirement, sampleManifest } from '../test/sample.ts';
-import { ManifestSchema } from './contracts.ts';
+import { ManifestSchema } from './manifest.ts';
 import { parseManifest, parsePlan } from './parse.ts';
 import { strategies } from './plans.ts';
 
@@ -16,9 +16,12 @@ function refusal(act: () => unknown): string {
   return 'accepted';
 }
 
-test('a sound manifest comes out as it went in', () => {
-  const served = { artifacts: '../../artifacts/', stream: '/v2/stream' };
-  const json = sampleManifest({ served });
+test.each([
+  ['served', { served: { artifacts: '../../artifacts/', stream: '/v2/stream' } }],
+  ['told to reject', { rejection: { energy: -1.5, knownRejected: 0.05 } }],
+  ['older than rejection', {}],
+])('a sound manifest, %s, comes out as it went in', (_, changes) => {
+  const json = sampleManifest(changes);
   expect(parseManifest(json)).toEqual(json);
 });
 
@@ -69,6 +72,21 @@ test.each([
   ],
   ['a threshold of 2', sampleManifest({ exit: { kind: 'entropy', threshold: 2 } }), 'exit.threshold: '],
   [
+    'a rejection without an energy',
+    sampleManifest({ rejection: { knownRejected: 0.05 } }),
+    'rejection.energy: is missing',
+  ],
+  [
+    'an energy that is not a number',
+    sampleManifest({ rejection: { energy: Number.NEGATIVE_INFINITY, knownRejected: 0 } }),
+    'rejection.energy: -Infinity is not a number',
+  ],
+  [
+    'more rejected than there are',
+    sampleManifest({ rejection: { energy: 1, knownRejected: 5 } }),
+    'rejection.knownRejected: 5 is not at most 1',
+  ],
+  [
     'one tensor in two roles',
     sampleManifest({ stem: { tensor: 'pixels', dims: [1, 20, 12, 12] } }),
     'four different tensors',
@@ -108,7 +126,7 @@ test('docs/manifest.schema.json is what manifests are checked by (write it anew 
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: 'manifest.json of a Tierwise bundle',
     description:
-      'Made from packages/plan/src/contracts.ts, which says what each member means. A manifest also has to agree with itself: shapes, labels and names of tensors.',
+      'Made from packages/plan/src/manifest.ts, which says what each member means. A manifest also has to agree with itself: shapes, labels and names of tensors.',
     ...ManifestSchema,
   };
   await expect(`${JSON.stringify(published, null, 2)}\n`).toMatchFileSnapshot(

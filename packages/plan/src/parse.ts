@@ -1,5 +1,6 @@
 import { type ErrorCode, type Refuse, type Schema, schema, TierwiseError } from '@tierwise/core';
-import { type CodecPolicy, type Manifest, ManifestSchema, type Plan, PlanSchema } from './contracts.ts';
+import { type Plan, PlanSchema } from './contracts.ts';
+import { type CodecPolicy, type Manifest, ManifestSchema } from './manifest.ts';
 
 function parse<T>(
   code: ErrorCode,

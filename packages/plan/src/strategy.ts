@@ -1,15 +1,5 @@
-import type {
-  Artifact,
-  CodecPolicy,
-  Context,
-  Manifest,
-  Place,
-  Plan,
-  Profile,
-  Requirement,
-  Section,
-  StrategyName,
-} from './contracts.ts';
+import type { Context, Place, Plan, Profile, Requirement, Section, StrategyName } from './contracts.ts';
+import type { Artifact, CodecPolicy, Manifest } from './manifest.ts';
 
 /** An artifact that the Plan needs at `place` and that the context does not list as resident. */
 export interface Want {

@@ -176,9 +176,10 @@ async function finishElsewhere(
     return outcome(plan, [...judged, verdict], verdict, [...path, step], sent);
   } catch (error) {
     if (signal?.aborted) throw abortError(signal);
-    const { code, message } = toTierwiseError(error);
+    const failure = toTierwiseError(error);
+    const { code, message } = failure;
     const answer = judged.at(-1);
-    if (answer === undefined || code === 'CANCELLED' || code === 'DISPOSED') throw toTierwiseError(error);
+    if (answer === undefined || code === 'CANCELLED' || code === 'DISPOSED') throw failure;
     return outcome(plan, judged, answer, path, sent, { code, reason: message });
   }
 }
@@ -191,16 +192,11 @@ function outcome(
   sent?: Sent,
   degraded?: Degraded,
 ): Outcome {
-  const threshold = judged.find((verdict) => verdict.threshold !== undefined)?.threshold;
   return {
-    exit: answer.exit.id,
+    first: judged[0]!,
+    answer,
     place: plan.sections.find((section) => section.id === answer.exit.section)!.place,
-    scores: answer.scores,
-    probabilities: answer.probabilities,
-    firstEntropy: judged[0]!.entropy,
-    entropy: answer.entropy,
     path,
-    threshold,
     sent,
     degraded,
   };

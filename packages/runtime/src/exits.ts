@@ -1,12 +1,16 @@
-import { normalizedEntropy, softmax, type Tensor, TierwiseError } from '@tierwise/core';
+import { energyOf, normalizedEntropy, softmax, type Tensor, TierwiseError } from '@tierwise/core';
 import type { Exit, Plan } from '@tierwise/plan';
 
 /** An exit with the scores it was judged by. */
 export interface JudgedExit {
   readonly exit: Exit;
+  /** Before softmax, float32 [C], and after it, float64 [C]. */
   readonly scores: Float32Array;
   readonly probabilities: Float64Array;
+  /** Normalised entropy: 0 certain, 1 uniform. */
   readonly entropy: number;
+  /** log sum exp of the scores: the less, the less the sample is like what was learnt. */
+  readonly energy: number;
   /** The threshold applied; undefined for an exit that always answers. */
   readonly threshold: number | undefined;
   /** Whether these scores are the answer: always for `end`, else when entropy < threshold, strictly. */
@@ -29,7 +33,8 @@ export function judge(
   const entropy = normalizedEntropy(probabilities);
   const limit = policy.kind === 'end' ? undefined : (threshold ?? policy.threshold);
   const taken = limit === undefined || entropy < limit;
-  return { exit, scores, probabilities, entropy, threshold: limit, taken };
+  const energy = energyOf(scores, probabilities);
+  return { exit, scores, probabilities, entropy, energy, threshold: limit, taken };
 }
 
 function checkScores(plan: Plan, exit: Exit, found: Tensor | undefined): Float32Array {

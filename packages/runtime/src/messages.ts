@@ -1,5 +1,4 @@
 import { argmax, elementCount, type Tensor, TierwiseError, tensor } from '@tierwise/core';
-import type { Plan } from '@tierwise/plan';
 import { type InferParameters, type InferRequest, type InferResponse, pack } from '@tierwise/wire';
 import type { Outcome, Sent } from './outcome.ts';
 import type { TransportReply, TransportRequest } from './transport.ts';
@@ -60,21 +59,19 @@ export function sentWith({ inputs }: Pick<TransportRequest, 'inputs'>, message: 
 
 /** The message that answers a request with the same `id` and `modelName` by `outcome`: the scores and the times. */
 export function replyMessage(
-  plan: Plan,
-  { exit, scores, path }: Outcome,
+  { answer: { exit, scores }, path }: Outcome,
   { id, modelName }: Pick<InferRequest, 'id' | 'modelName'>,
 ): InferResponse {
-  const name = plan.exits.find((candidate) => candidate.id === exit)!.scores;
   return {
     kind: 'response',
     modelName,
     id,
     parameters: {
-      exit,
+      exit: exit.id,
       queueMs: path.reduce((sum, step) => sum + step.queueMs, 0),
       computeMs: path.reduce((sum, step) => sum + step.computeMs, 0),
     },
-    outputs: new Map([[name, tensor('float32', [1, scores.length], scores)]]),
+    outputs: new Map([[exit.scores, tensor('float32', [1, scores.length], scores)]]),
   };
 }
 

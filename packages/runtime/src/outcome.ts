@@ -1,4 +1,5 @@
 import type { ErrorCode } from '@tierwise/core';
+import type { JudgedExit } from './exits.ts';
 
 /**
  * One section that ran for an answer. A section of another place has its link in `linkMs`: the round trip as
@@ -32,19 +33,13 @@ export interface Degraded {
   readonly reason: string;
 }
 
-/** What a run of a Plan gives for one sample with C classes. */
+/** What a run of a Plan gives for one sample. */
 export interface Outcome {
-  /** Exit whose scores are the answer, and the place where they were computed. */
-  readonly exit: string;
+  /** The first exit that was judged, which is the branch when the Plan has one; it has the threshold when any has. */
+  readonly first: JudgedExit;
+  /** The exit whose scores are the answer, and the place where they were computed. */
+  readonly answer: JudgedExit;
   readonly place: string;
-  /** Before softmax, float32 [C], and after it, float64 [C]. */
-  readonly scores: Float32Array;
-  readonly probabilities: Float64Array;
-  /** Normalised entropy (0 certain, 1 uniform) of the first exit that was evaluated, and of the answer. */
-  readonly firstEntropy: number;
-  readonly entropy: number;
-  /** Threshold of the first exit that has one, as applied to this sample; undefined when no exit has one. */
-  readonly threshold?: number | undefined;
   readonly path: readonly PathStep[];
   /** Present once bytes were handed to the network, even when no answer came back. */
   readonly sent?: Sent | undefined;

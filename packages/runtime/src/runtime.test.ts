@@ -1,4 +1,4 @@
-import { isTierwiseError, normalizedEntropy, softmax, TierwiseError, tensor } from '@tierwise/core';
+import { energyOf, isTierwiseError, normalizedEntropy, softmax, TierwiseError, tensor } from '@tierwise/core';
 import { type Plan, parsePlan, strategies } from '@tierwise/plan';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -42,6 +42,9 @@ const edge = (changes: Partial<RuntimeOptions> = {}) => device({ place: 'edge', 
 const sure = pixels(100, 0, 0, 7);
 const unsure = pixels(3, 2, 1, 7);
 
+/** An outcome whose answer is of that exit. */
+const by = (exit: string) => ({ answer: { exit: { id: exit } } });
+
 /** A transport that fails, after handing the bytes over or before. */
 const failing =
   (error: unknown, sent = false): Transport =>
@@ -53,11 +56,13 @@ const failing =
 describe('exits', () => {
   test('a sure sample stays: one step, nothing sent', async () => {
     const outcome = await device().run(lcdnn, sure);
-    expect(outcome).toMatchObject({ exit: 'branch', place: 'device', threshold: 0.5 });
-    expect([...outcome.scores]).toEqual([10, 0, 0]);
-    expect(outcome.probabilities).toEqual(softmax([10, 0, 0]));
-    expect(outcome.firstEntropy).toBe(outcome.entropy);
-    expect(outcome.entropy).toBeLessThan(0.5);
+    expect(outcome).toMatchObject({ ...by('branch'), place: 'device' });
+    expect([...outcome.answer.scores]).toEqual([10, 0, 0]);
+    expect(outcome.answer.probabilities).toEqual(softmax([10, 0, 0]));
+    expect(outcome.answer.energy).toBeCloseTo(Math.log(Math.exp(10) + 2), 12);
+    expect(outcome.first).toBe(outcome.answer);
+    expect(outcome.first.threshold).toBe(0.5);
+    expect(outcome.first.entropy).toBeLessThan(0.5);
     expect(outcome.path).toEqual([
       expect.objectContaining({ place: 'device', section: 'device', uplinkBytes: 0, linkMs: 0 }),
     ]);
@@ -67,10 +72,13 @@ describe('exits', () => {
 
   test('an unsure sample is finished by the edge, which gets the packed stem and nothing else', async () => {
     const outcome = await device({ send: framesTo(edge(), lcdnn) }).run(lcdnn, unsure);
-    expect(outcome).toMatchObject({ exit: 'main', place: 'edge', threshold: 0.5 });
-    expect([...outcome.scores]).toEqual([2, 1, 3]);
-    expect(outcome.firstEntropy).toBeGreaterThan(0.5);
-    expect(outcome.entropy).toBe(normalizedEntropy(softmax([2, 1, 3])));
+    expect(outcome).toMatchObject({ ...by('main'), place: 'edge' });
+    expect([...outcome.answer.scores]).toEqual([2, 1, 3]);
+    expect(outcome.answer.entropy).toBe(normalizedEntropy(softmax([2, 1, 3])));
+    // What the branch thought is kept.
+    expect(outcome.first).toMatchObject({ exit: { id: 'branch' }, threshold: 0.5 });
+    expect(outcome.first.entropy).toBeGreaterThan(0.5);
+    expect(outcome.first.energy).toBe(energyOf(Float32Array.of(0.3, 0.2, 0.1)));
     expect(outcome.path.map(({ place, section }) => [place, section])).toEqual([
       ['device', 'device'],
       ['edge', 'rest'],
@@ -81,15 +89,13 @@ describe('exits', () => {
   });
 
   test('a sample exits below the threshold, strictly', async () => {
-    const { entropy } = await device().run(lcdnn, sure);
+    const { entropy } = (await device().run(lcdnn, sure)).first;
     const send = framesTo(edge(), lcdnn);
     const at = (threshold: number) => device({ send }).run(lcdnn, sure, { policies: { threshold } });
-    expect(await at(entropy)).toMatchObject({ exit: 'main', threshold: entropy });
-    expect(await at(entropy + 1e-9)).toMatchObject({ exit: 'branch' });
-    expect(await at(0)).toMatchObject({ exit: 'main' });
-    expect(await device().run(lcdnn, unsure, { policies: { threshold: 1.01 } })).toMatchObject({
-      exit: 'branch',
-    });
+    expect(await at(entropy)).toMatchObject({ ...by('main'), first: { threshold: entropy } });
+    expect(await at(entropy + 1e-9)).toMatchObject(by('branch'));
+    expect(await at(0)).toMatchObject(by('main'));
+    expect(await device().run(lcdnn, unsure, { policies: { threshold: 1.01 } })).toMatchObject(by('branch'));
   });
 
   test.each([-0.1, 1.02, Number.NaN])('a threshold of %d is refused', async (threshold) => {
@@ -112,7 +118,7 @@ describe('exits', () => {
         plan: lcdnn.id,
         section: 'rest',
         predictedMs: lcdnn.predicted.edgeMs,
-        entropy: first.firstEntropy,
+        entropy: first.first.entropy,
         branchClass: 0,
       },
       expect.objectContaining({ auditShare: 0.25, branchClass: 0, entropy: expect.any(Number) }),
@@ -144,9 +150,9 @@ describe('split equals whole', () => {
             });
           }),
         );
-        for (const { exit, scores } of answers) {
-          expect(exit).toBe('main');
-          expect(scores).toEqual(answers[0]!.scores);
+        for (const { answer } of answers) {
+          expect(answer.exit.id).toBe('main');
+          expect(answer.scores).toEqual(answers[0]!.answer.scores);
         }
       }),
       { numRuns: 50 },
@@ -155,8 +161,9 @@ describe('split equals whole', () => {
 
   test('device-only has no exit to judge, so no threshold, and sends nothing', async () => {
     const outcome = await device().run(planOf('device-only'), unsure);
-    expect(outcome).toMatchObject({ exit: 'main', place: 'device' });
-    expect(outcome.threshold).toBeUndefined();
+    expect(outcome).toMatchObject({ ...by('main'), place: 'device' });
+    expect(outcome.first).toBe(outcome.answer);
+    expect(outcome.first.threshold).toBeUndefined();
   });
 
   test('edge-only sends the input, one byte a pixel before packing', async () => {
@@ -177,8 +184,9 @@ describe('when the other place gives no answer', () => {
     'FRAME_CORRUPT',
   ] as const)('%s: the branch answers, marked as degraded', async (code) => {
     const outcome = await device({ send: failing(new TierwiseError(code, 'gone')) }).run(lcdnn, unsure);
-    expect(outcome).toMatchObject({ exit: 'branch', place: 'device', degraded: { code, reason: 'gone' } });
-    expect(outcome.firstEntropy).toBe(outcome.entropy);
+    expect(outcome).toMatchObject({ place: 'device', degraded: { code, reason: 'gone' } });
+    expect(outcome.answer.exit.id).toBe('branch');
+    expect(outcome.first).toBe(outcome.answer);
     expect(outcome.path).toHaveLength(1);
     expect(outcome.sent).toBeUndefined();
   });
@@ -224,7 +232,10 @@ describe('when the other place gives no answer', () => {
     ],
   ])('a reply whose scores are %s is no answer', async (_, tensors, message) => {
     const outcome = await device({ send: answering(tensors) }).run(lcdnn, unsure);
-    expect(outcome).toMatchObject({ exit: 'branch', degraded: { code: 'TENSOR_INVALID' } });
+    expect(outcome).toMatchObject({
+      ...by('branch'),
+      degraded: { code: 'TENSOR_INVALID' },
+    });
     expect(outcome.degraded!.reason).toContain(message);
   });
 });
@@ -249,7 +260,7 @@ describe('loading', () => {
     await expect(runtime.run(lcdnn, sure)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
     expect(engine.counts.loads).toBe(0);
     bytes = bytesOf(branchArtifact);
-    expect(await runtime.run(lcdnn, sure)).toMatchObject({ exit: 'branch' });
+    expect(await runtime.run(lcdnn, sure)).toMatchObject(by('branch'));
   });
 
   test('a missing engine is named', async () => {
@@ -337,13 +348,13 @@ test('a middle place judges its own exit and passes on what it doubts', async ()
   const cloud = edge({ place: 'cloud' });
   const middle = edge({ send: framesTo(cloud, plan) });
   expect(await serve(middle, plan, 'middle', new Map([['stem', pixels(60, 0, 0, 0)]]))).toMatchObject({
-    exit: 'middle',
+    ...by('middle'),
     place: 'edge',
   });
   const passedOn = await serve(middle, plan, 'middle', new Map([['stem', unsure]]));
-  expect(passedOn).toMatchObject({ exit: 'main', place: 'cloud' });
+  expect(passedOn).toMatchObject({ ...by('main'), place: 'cloud' });
   expect(passedOn.path.map((step) => step.place)).toEqual(['edge', 'cloud']);
-  expect(await device({ send: framesTo(middle, plan) }).run(plan, unsure)).toMatchObject({ exit: 'main' });
+  expect(await device({ send: framesTo(middle, plan) }).run(plan, unsure)).toMatchObject(by('main'));
 });
 
 describe('time', () => {

@@ -143,7 +143,7 @@ export function framesTo(runtime: Runtime, plan: Plan): Transport {
       [...asked.inputs].map(([name, packed]) => [name, unpack(packed.data as Uint8Array)]),
     );
     const outcome = await serve(runtime, plan, String(asked.parameters['section']), inputs);
-    const back = encodeFrame(replyMessage(plan, outcome, asked));
+    const back = encodeFrame(replyMessage(outcome, asked));
     const reply = decodeFrame(back);
     if (reply.kind !== 'response') throw new Error('a response became something else');
     return { ...readReply(reply), uplinkBytes: frame.length, downlinkBytes: back.length };

@@ -14,9 +14,19 @@ export { startingValues } from './batches.ts';
 export { writeBundle } from './bundle.ts';
 export type { ByHead, EpochRecord } from './checkpoint.ts';
 export { type Calibration, calibrationOf, type ReliabilityBin } from './confidence/calibration.ts';
-export { type ClassConfidence, type Confidence, measureConfidence } from './confidence/confidence.ts';
-export { type Rejection, rejectedShare } from './confidence/rejection.ts';
-export { confidenceReport } from './confidence/report.ts';
+export {
+  branchScores,
+  type ClassConfidence,
+  type Confidence,
+  measureConfidence,
+} from './confidence/confidence.ts';
+export {
+  energies,
+  type Rejection,
+  type RejectionThreshold,
+  rejectionThreshold,
+} from './confidence/rejection.ts';
+export { confidenceReport, rejectionText } from './confidence/report.ts';
 export {
   type Dataset,
   type DatasetSplit,

@@ -4,6 +4,7 @@ import { extract, type ModelProto, summarize, writeOnnx } from '@tierwise/graph'
 import { type Artifact, type Manifest, parseManifest } from '@tierwise/plan';
 import { holdBack } from './batches.ts';
 import { calibrateRange, chooseCodec } from './calibrate.ts';
+import { energies, rejectionThreshold } from './confidence/rejection.ts';
 import type { Dataset } from './data/index.ts';
 import {
   type Evaluation,
@@ -109,7 +110,7 @@ export async function makeComposite(options: MakeOptions): Promise<CompositeFile
   });
 
   const held = subset(train, holdBack(train.samples, settings.holdout, settings.seed).held);
-  const { codec, choice, tried } = await decide(composite, held, tolerance, options);
+  const { codec, choice, rejection, tried } = await decide(composite, held, tolerance, options);
   const artifact = async (file: string, bytes: Uint8Array, engine: Artifact['engine']) => ({
     file,
     digest: await sha256Hex(bytes),
@@ -137,6 +138,7 @@ export async function makeComposite(options: MakeOptions): Promise<CompositeFile
     },
     codec,
     exit: { kind: 'entropy', threshold: choice.threshold },
+    rejection,
     flops: flopsOf(options.composite),
   };
   const evaluation = await evaluate(composite, parseManifest(draft), test, {
@@ -182,7 +184,8 @@ async function decide(composite: Measured, held: Dataset, tolerance: number, opt
   }));
   const choice: ThresholdChoice = chooseThreshold(samples, tolerance);
   if (!(choice.threshold >= 0)) throw new TierwiseError('INTERNAL', 'internal: no threshold was found');
-  return { codec, choice, tried };
+  const rejection = rejectionThreshold(energies(scores, held.classes.length));
+  return { codec, choice, rejection, tried };
 }
 
 function flopsOf({ model, ports }: CompositeGraph): Manifest['flops'] {

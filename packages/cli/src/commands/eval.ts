@@ -5,6 +5,7 @@ import {
   evaluate,
   type Interval,
   measureConfidence,
+  rejectionText,
 } from '@tierwise/train';
 import { type MeasureFlags, openBundle } from '../bundle.ts';
 import { loadData } from '../data.ts';
@@ -74,10 +75,7 @@ function confidenceText({ calibration, temperature, classes, rejection }: Confid
   const lines = [
     `calibration error of the branch: ${percent(calibration.ece)}${temperature === undefined ? '' : `; with a temperature of ${temperature.value.toFixed(2)}, which is not applied, ${percent(temperature.ece)}`}`,
   ];
-  if (rejection !== undefined)
-    lines.push(
-      `none of these: below an energy of ${rejection.threshold.toPrecision(3)} are ${percent(rejection.knownRejected)} of the test samples and ${percent(rejection.strangersRejected)} of ${rejection.strangers} (AUROC ${rejection.auroc.toFixed(3)})`,
-    );
+  if (rejection !== undefined) lines.push(`none of these: ${rejectionText(rejection)}`);
   const rows = classes.map(({ label, samples, accuracy, branchAccuracy, exitRate }) => [
     label,
     samples,

@@ -6,7 +6,7 @@ import { findStem, readOnnx, summarize } from '@tierwise/graph';
 import type { Artifact, Manifest } from '@tierwise/plan';
 import { trainingFacts, wilson } from '@tierwise/train';
 import { readBytes, withFile } from '../files.ts';
-import { bytesText, type Terminal, table } from '../terminal.ts';
+import { bytesText, percent, type Terminal, table } from '../terminal.ts';
 import { shareText } from './eval.ts';
 
 export interface InspectFlags {
@@ -96,7 +96,7 @@ async function inspectBundle(path: string, terminal: Terminal): Promise<void> {
     readProgram(bytesOf(manifest.branch.artifact), manifest.branch.artifact.file),
   );
   const main = summarize(readOnnx(bytesOf(manifest.main.artifact), manifest.main.artifact.file));
-  const { measured, exit, codec, branch, provenance } = manifest;
+  const { measured, exit, rejection, codec, branch, provenance } = manifest;
   const trained = trainingFacts(provenance?.['settings']);
   terminal.result({ bundle: path, manifest, program, main: main.totals }, () =>
     [
@@ -105,6 +105,9 @@ async function inspectBundle(path: string, terminal: Terminal): Promise<void> {
       ...backboneText(provenance?.['backbone']),
       `branch ${bytesText(branch.artifact.bytes)}, main ${bytesText(manifest.main.artifact.bytes)}`,
       `exits ${exit.kind === 'entropy' ? `below an entropy of ${exit.threshold.toPrecision(4)}` : 'always'}; sends the stem ${codec.kind === 'raw' ? 'as float32' : `in ${codec.bits} bits over ${codec.lo === 0 ? 0 : codec.lo.toPrecision(4)} to ${codec.hi.toPrecision(4)}`}`,
+      rejection === undefined
+        ? 'rejects nothing: it has no threshold for pictures that are none of these'
+        : `none of these: below an energy of ${rejection.energy.toPrecision(4)}, as ${percent(rejection.knownRejected)} of the samples are that training held back`,
       `FLOPs: stem ${manifest.flops.stem.toLocaleString('en')}, branch ${manifest.flops.branch.toLocaleString('en')}, rest ${manifest.flops.rest.toLocaleString('en')}`,
       measured === undefined
         ? 'not measured'

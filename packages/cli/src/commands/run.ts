@@ -41,7 +41,8 @@ export async function runCommand(
     onProgress: (p) =>
       terminal.progress(`${p.file}: ${bytesText(p.loadedBytes)} of ${bytesText(p.totalBytes)}`),
   });
-  const answers: (Pick<Answer, 'label' | 'tier' | 'exit' | 'entropy'> & Record<string, unknown>)[] = [];
+  const answers: (Pick<Answer, 'label' | 'tier' | 'exit' | 'entropy' | 'familiar'> &
+    Record<string, unknown>)[] = [];
   for (const image of images) {
     const answer = await composite.classify(await readPicture(image), {
       signal,
@@ -52,11 +53,12 @@ export async function runCommand(
   }
   terminal.result({ model: composite.manifest.name, strategy: composite.plan.strategy, answers }, () =>
     table([
-      ['image', 'label', 'sure', 'tier', 'entropy', 'ms', 'sent'],
+      ['image', 'label', 'sure', 'familiar', 'tier', 'entropy', 'ms', 'sent'],
       ...answers.map((a) => [
         String(a['image']),
         a.label,
         percent(Number(a['probability'])),
+        a.familiar === undefined ? '-' : a.familiar ? 'yes' : 'no',
         a['degraded'] ? `${a.tier} (degraded: ${(a['degraded'] as { code: string }).code})` : a.tier,
         a.entropy.toPrecision(3),
         Number(a['totalMs']).toFixed(1),

@@ -180,7 +180,8 @@ function expectedMs(
   ).latencyMs;
 }
 
-function warnings(samples: ThresholdFlags['samples']): string[] {
+/** What speaks against samples. */
+export function warnings(samples: ThresholdFlags['samples']): string[] {
   if (samples === 'test')
     return [
       'a threshold chosen on the test set has seen the answers: what it measures there is too good. Use other samples before you publish a figure.',
@@ -193,10 +194,10 @@ function warnings(samples: ThresholdFlags['samples']): string[] {
 }
 
 /** @throws TierwiseError USAGE when the held-back samples are wanted and not known */
-function chooseSamples(
+export function chooseSamples(
   manifest: Manifest,
   data: DatasetSplit,
-  flags: ThresholdFlags,
+  flags: Pick<ThresholdFlags, 'samples' | 'data'>,
   bundle: string,
 ): Dataset {
   if (flags.samples !== 'held-back') return data[flags.samples];

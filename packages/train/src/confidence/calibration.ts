@@ -1,4 +1,4 @@
-import { argmax, softmax } from '@tierwise/core';
+import { argmax, energyOf, softmax } from '@tierwise/core';
 
 /** Scores of a branch, float32 [samples, classes], and the class that each sample has. */
 export interface Scored {
@@ -77,16 +77,4 @@ function crossEntropy({ scores, labels, classes }: Scored, temperature: number):
     sum += energyOf(row) - row[label]!;
   }
   return sum / labels.length;
-}
-
-/**
- * log sum exp of a row of scores: the negative free energy of Liu et al. 2020 (Energy-based out-of-distribution
- * detection, eq. 4). Softmax forgets how large scores were; this does not.
- */
-export function energyOf(row: ArrayLike<number>): number {
-  let most = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < row.length; i++) most = Math.max(most, row[i]!);
-  let sum = 0;
-  for (let i = 0; i < row.length; i++) sum += Math.exp(row[i]! - most);
-  return most + Math.log(sum);
 }

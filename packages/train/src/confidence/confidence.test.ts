@@ -1,7 +1,7 @@
-import { random } from '@tierwise/core';
+import { energyOf, random } from '@tierwise/core';
 import { expect, test } from 'vitest';
-import { calibrationOf, energyOf, fitTemperature, type Scored } from './calibration.ts';
-import { energies, rejectionOf } from './rejection.ts';
+import { calibrationOf, fitTemperature, type Scored } from './calibration.ts';
+import { energies, rejectionOf, rejectionThreshold } from './rejection.ts';
 
 /** Labels drawn from the very probabilities that the scores, divided by `temperature`, give. */
 function drawn(samples: number, temperature: number): Scored {
@@ -47,19 +47,21 @@ test('a sample that is sure and wrong is an error of one', () => {
   expect(calibrationOf(scored).ece).toBeCloseTo(1, 6);
 });
 
-test('energy does not overflow, and is the largest score where the others are small', () => {
-  expect(energyOf([1000, 0])).toBe(1000);
-  expect(energyOf([0, 0])).toBeCloseTo(Math.log(2), 12);
-});
-
 test('strangers with less energy are told from known pictures, those with as much are not', () => {
   const of = (from: number) =>
     energies(
       Float32Array.from({ length: 200 }, (_, i) => from + (i >> 1)),
       2,
     );
-  const apart = rejectionOf(of(100), of(100), of(-100));
-  expect(apart).toMatchObject({ strangersRejected: 1, auroc: 1 });
-  expect(apart.knownRejected).toBeCloseTo(0.05, 6);
-  expect(rejectionOf(of(0), of(0), of(0)).auroc).toBeCloseTo(0.5, 6);
+  const threshold = rejectionThreshold(of(100));
+  expect(threshold.knownRejected).toBeCloseTo(0.05, 6);
+  const apart = rejectionOf(threshold.energy, of(100), { data: 'others', energies: of(-100) });
+  expect(apart.knownRejected).toBe(threshold.knownRejected);
+  expect(apart.strangers).toEqual({ data: 'others', rejected: 1, auroc: 1 });
+  expect(rejectionOf(50, of(0), { data: 'the same', energies: of(0) }).strangers).toEqual({
+    data: 'the same',
+    rejected: expect.closeTo(0.5, 6),
+    auroc: expect.closeTo(0.5, 6),
+  });
+  expect(rejectionOf(50, of(0))).toEqual({ threshold: 50, knownRejected: expect.closeTo(0.5, 6) });
 });

@@ -5,7 +5,7 @@ import { heldBackSamples } from '../design/held-back.ts';
 import { judgeBranch, type Measured, thresholdOf } from '../evaluate.ts';
 import { subset } from '../make.ts';
 import { type Calibration, calibrationOf, fitTemperature } from './calibration.ts';
-import { energies, type Rejection, rejectionOf } from './rejection.ts';
+import { energies, type Rejection, rejectionOf, rejectionThreshold } from './rejection.ts';
 
 /** Whether the branch's confidence can be trusted, over every test sample. Shares in 0..1. */
 export interface Confidence {
@@ -17,7 +17,8 @@ export interface Confidence {
    */
   readonly temperature: { readonly value: number; readonly ece: number } | undefined;
   readonly classes: readonly ClassConfidence[];
-  readonly rejection: (Rejection & { readonly strangers: string }) | undefined;
+  /** By the bundle's threshold, or one of the held-back samples when it has none; undefined when those are unknown, too. */
+  readonly rejection: Rejection | undefined;
 }
 
 /** How often test samples of one class are told right, and how many of them exit on the device. */
@@ -30,7 +31,10 @@ export interface ClassConfidence {
   readonly exitRate: number;
 }
 
-/** `strangers`: pictures of other things, in the bundle's size; without them nothing is said about rejection. */
+/**
+ * `strangers`: pictures of other things, in the bundle's size.
+ * @throws TierwiseError USAGE when there are strangers and no threshold for them
+ */
 export async function measureConfidence(
   composite: Measured,
   manifest: Manifest,
@@ -43,7 +47,7 @@ export async function measureConfidence(
   const exits: boolean[] = [];
   const branchRight: boolean[] = [];
   const compositeRight: boolean[] = [];
-  const scores = await scoresOf(composite, test, signal, async (part, stems, own) => {
+  const scores = await branchScores(composite, test, signal, async (part, stems, own) => {
     const { entropies, right } = judgeBranch(own, part);
     const exit = (sample: number) => entropies[sample]! < threshold;
     const rest = await composite.rest(part, stems, manifest.codec, (sample) => !exit(sample));
@@ -54,12 +58,21 @@ export async function measureConfidence(
     }
   });
   const held = heldBackSamples(manifest, data.train);
-  if (strangers !== undefined && held === undefined)
+  const heldScores = held && (await branchScores(composite, held, signal));
+  const rejects = manifest.rejection ?? (heldScores && rejectionThreshold(energies(heldScores, classes)));
+  if (strangers !== undefined && rejects === undefined)
     throw new TierwiseError(
       'USAGE',
-      `a threshold for strangers needs the samples that the training of ${manifest.name} held back, and ${data.train.name} is not what it was trained on`,
+      `${manifest.name} has no threshold for strangers, and the samples are not known that its training held back: tierwise rejection --samples train --write gives it one`,
     );
-  const heldScores = held && (await scoresOf(composite, held, signal));
+  const other = strangers && {
+    data: strangers.name,
+    // The branch scores its own classes, however many the strangers have.
+    energies: energies(
+      await branchScores(composite, { ...strangers, classes: test.classes }, signal),
+      classes,
+    ),
+  };
   const scored = { scores, labels: test.labels, classes };
   const temperature =
     held && heldScores && fitTemperature({ scores: heldScores, labels: held.labels, classes });
@@ -81,20 +94,7 @@ export async function measureConfidence(
         ? undefined
         : { value: temperature, ece: calibrationOf(scored, temperature).ece },
     classes: perClass,
-    rejection:
-      strangers && heldScores
-        ? {
-            strangers: strangers.name,
-            ...rejectionOf(
-              energies(heldScores, classes),
-              energies(scores, classes),
-              energies(
-                (await composite.branch(strangers, undefined, signal)).scores,
-                strangers.classes.length,
-              ),
-            ),
-          }
-        : undefined,
+    rejection: rejects && rejectionOf(rejects.energy, energies(scores, classes), other),
   };
 }
 
@@ -102,7 +102,7 @@ export async function measureConfidence(
 const together = 200;
 
 /** The branch's scores of all samples, [samples, classes]; `each` sees every part of them with its stems. */
-async function scoresOf(
+export async function branchScores(
   composite: Measured,
   data: Dataset,
   signal: AbortSignal | undefined,

@@ -1,10 +1,18 @@
 import type { Block } from '../report/blocks.ts';
 import { reportPage } from '../report/page.ts';
 import type { Confidence } from './confidence.ts';
-import { rejectedShare } from './rejection.ts';
+import type { Rejection } from './rejection.ts';
 
 const share = (value: number) => `${(100 * value).toFixed(1)} %`;
 const tick = (value: number) => `${Math.round(100 * value)} %`;
+
+/** What is rejected, in a sentence's middle. */
+export function rejectionText({ threshold, knownRejected, strangers }: Rejection): string {
+  const others =
+    strangers &&
+    ` and ${share(strangers.rejected)} of ${strangers.data} (area under the ROC curve ${strangers.auroc.toFixed(3)})`;
+  return `below an energy of ${threshold.toPrecision(4)} are ${share(knownRejected)} of the test samples${others ?? ''}`;
+}
 
 /** A page that opens offline: the reliability chart, and each class. */
 export function confidenceReport(name: string, data: string, confidence: Confidence): string {
@@ -22,7 +30,7 @@ export function confidenceReport(name: string, data: string, confidence: Confide
           'With a temperature': `${temperature.value.toFixed(2)}, chosen on held-back samples: ${share(temperature.ece)}. It is not applied, because the exit threshold was chosen without it`,
         }),
         ...(rejection && {
-          'None of these': `the threshold that rejects ${share(rejectedShare)} of held-back samples rejects ${share(rejection.knownRejected)} of the test samples and ${share(rejection.strangersRejected)} of ${rejection.strangers} (area under the ROC curve ${rejection.auroc.toFixed(3)})`,
+          'None of these': rejectionText(rejection),
         }),
       },
     },
