@@ -147,9 +147,7 @@ withTrainingOptions(
 withTrainingOptions(
   program
     .command('attach')
-    .description(
-      'give your own image classifier a branch: from an ONNX file and pictures to a bundle. The network itself stays as it is',
-    )
+    .description('give your own image classifier a branch: from an ONNX file and pictures to a bundle')
     .argument('<file>', 'FILE.onnx, with its weights inside')
     .requiredOption('--data <name|folder>', `${dataHelp}; all are resized to what the network takes`)
     .requiredOption('-o, --bundle <folder>', 'the bundle to write, NAME.tierwise')
@@ -179,10 +177,15 @@ withTrainingOptions(
       '--classes <file>',
       "names of the network's outputs, in order, a line each (default: those of the data)",
     )
-    .option('--freeze', 'do not train the network itself: that is always so', true)
+    .option('--freeze', 'leave the network as it is and train the branch alone (default)')
+    .addOption(
+      new Option('--joint', 'train the network on, together with the branch: its answers change')
+        .default(false)
+        .conflicts('freeze'),
+    )
     .option('--epochs <n>', 'passes over the training samples', whole(1), 12)
     .option('--batch <n>', 'samples in one step (default: 100, or an eighth of few samples)', whole(2))
-    .option('--rate <x>', 'highest learning rate (default: 0.002)', real(0, 10))
+    .option('--rate <x>', 'highest learning rate (default: 0.002, with --joint 0.001)', real(0, 10))
     .option('--recipe <name>', `how the branch is built, one of: ${Object.keys(recipes).join(', ')}`, 'xnor')
     .option('--branch-depth <n>', 'binary convolutions of the branch (default: 4)', whole(1))
     .option(

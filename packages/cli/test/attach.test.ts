@@ -73,6 +73,33 @@ test('the order of the classes is asked for, then a bundle is made that eval, in
   expect(run).toMatchObject({ answers: [{ label: 'seven' }] });
 });
 
+test('--joint trains the network, too, and says what it got before; --freeze does not', async () => {
+  const attach = (...more: string[]) => [
+    ...['attach', 'squares.onnx', '--data', 'photos', '-o', 'joint.tierwise', '--classes', 'classes.txt'],
+    ...['--epochs', '1', '--branch-width', '8', '--branch-depth', '1', ...more],
+  ];
+  const made = tierwise(...attach('--joint'));
+  expect(made.status, made.stderr).toBe(0);
+  const heads = { main: expect.any(Number), branch: expect.any(Number) };
+  expect(made.value).toMatchObject({ history: [{ phase: 'joint', accuracies: heads }] });
+  const { value: measured } = tierwise('eval', 'joint.tierwise', '--data', 'photos');
+  expect(measured).toMatchObject({ main: made.value['main'], branch: made.value['branch'] });
+  const notes = expect.arrayContaining([
+    expect.stringMatching(/before this training .* 100.00 % of the \d+ test/),
+  ]);
+  const { value: shown } = tierwise('inspect', 'joint.tierwise');
+  expect(shown).toMatchObject({
+    manifest: { provenance: { settings: { phases: [{ kind: 'joint' }] }, backbone: { notes } } },
+  });
+  const frozen = tierwise(...attach('--freeze'));
+  expect(frozen.value).toMatchObject({ main: { accuracy: 1 }, history: [{ phase: 'branch' }] });
+
+  const both = [bin, ...attach('--joint', '--freeze')];
+  const { status, stderr } = spawnSync(process.execPath, both, { cwd: folder, encoding: 'utf8' });
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/'--joint' cannot be used with option '--freeze'/);
+});
+
 test.each([
   [['squares.onnx', '--mean', '0.1,0.2'], /--mean has 2 values for 1 channels/],
   [['squares.onnx', '--at', 'nowhere'], /no such node or tensor; a branch can leave after/],

@@ -1,8 +1,8 @@
-import { type PreprocessSpec, preprocess, type Tensor, TierwiseError, tensor } from '@tierwise/core';
+import { normalize, type PreprocessSpec, type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import { extract, type ModelProto, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 
-/** A trained network in inference form, on whose stem a branch is trained while it stays as it is. Of any opset. */
+/** A trained network in inference form that a branch is trained on, alone or together with it. Of any opset. */
 export interface Backbone {
   /** The first dimension of its tensors is open, or a fixed number of pictures that it takes at once. */
   readonly model: ModelProto;
@@ -35,11 +35,10 @@ export async function openBackbone(backbone: Backbone, threads: number): Promise
   try {
     const fixed = session.inputs.find(({ name }) => name === ports.input)?.dims[0];
     const atOnce = typeof fixed === 'number' && fixed > 0 ? fixed : undefined;
-    const tables = valueTables(spec);
     const { channels, height, width } = spec;
 
     const runOnce = async (pixels: Uint8Array, n: number) => {
-      const input = tensor('float32', [n, channels, height, width], toInput(pixels, tables, height * width));
+      const input = tensor('float32', [n, channels, height, width], normalize(pixels, spec));
       const outputs = await session.run(new Map([[ports.input, input]]));
       const at = (name: string, rank: number) => {
         const found = outputs.get(name)!;
@@ -83,26 +82,6 @@ export async function openBackbone(backbone: Backbone, threads: number): Promise
     await session.dispose();
     throw error;
   }
-}
-
-/** What each pixel value 0..255 becomes, for each channel: `preprocess` of a picture that has them all. */
-function valueTables(spec: PreprocessSpec): Float32Array[] {
-  const all = { data: Uint8Array.from({ length: 256 }, (_, i) => i), width: 256, height: 1 };
-  const { data } = preprocess(all, { ...spec, width: 256, height: 1 });
-  return Array.from({ length: spec.channels }, (_, c) => data.subarray(c * 256, (c + 1) * 256));
-}
-
-function toInput(
-  pixels: Uint8Array,
-  tables: readonly Float32Array[],
-  plane: number,
-): Float32Array<ArrayBuffer> {
-  const input = new Float32Array(pixels.length);
-  for (let at = 0; at < pixels.length; at += plane) {
-    const table = tables[(at / plane) % tables.length]!;
-    for (let i = at; i < at + plane; i++) input[i] = table[pixels[i]!]!;
-  }
-  return input;
 }
 
 /** Tensors one after the other along their first dimension. */

@@ -126,6 +126,7 @@ export {
   type Augmentation,
   augmentationFor,
   branchPhases,
+  fineTuning,
   mirrorOf,
   type PhaseKind,
   type PhaseSettings,

@@ -1,11 +1,11 @@
-import { type Tensor, TierwiseError } from '@tierwise/core';
+import { isTierwiseError, type Tensor, TierwiseError } from '@tierwise/core';
 import { type Backbone, type OpenBackbone, openBackbone } from './backbone.ts';
 import { exportMain, pixelPreprocess, ports } from './export.ts';
 import type { Weights } from './layers/inference.ts';
 import { findNetwork, type Network } from './networks/index.ts';
 import { optimizers } from './optimizer.ts';
 import type { PhaseSettings, TrainingSettings } from './settings.ts';
-import { branchStep, networkStep, type StepOptions, type TrainingStep } from './step.ts';
+import { attachedStep, branchStep, networkStep, type StepOptions, type TrainingStep } from './step.ts';
 
 /** A phase of a training, ready to be run. */
 export interface Phase extends AsyncDisposable {
@@ -46,28 +46,29 @@ export function phasesOfNetwork(around: Surroundings): PhaseOpener {
 /** Whether a phase trains the branch alone. */
 export const isOfBranch = ({ kind }: PhaseSettings): boolean => kind === 'branch' || kind === 'branch-real';
 
-/** The phases of a branch on a frozen backbone. */
+/** The phases of a branch on a backbone: frozen, or joint with it. */
 export function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
   const { settings, classes, threads } = around;
   return async (phase) => {
-    if (!isOfBranch(phase))
+    if (phase.kind === 'main')
       throw new TierwiseError('USAGE', `a branch on a backbone has no phase "${phase.kind}"`, {
         phase: phase.kind,
       });
+    const { temperature } = settings;
+    const options = stepOptions(settings, phase, classes);
     const opened = await openBackbone(backbone, threads);
     try {
       checkClasses(opened, settings.network, classes);
-      const step = branchStep(
-        opened.stemDims,
-        settings,
-        { temperature: settings.temperature, realWeights: phase.kind === 'branch-real' },
-        stepOptions(settings, phase, classes),
-      );
+      const isJoint = phase.kind === 'joint';
+      const realWeights = phase.kind === 'branch-real';
+      const step = isJoint
+        ? trainable(() => attachedStep(backbone, opened.stemDims, settings, temperature, options))
+        : branchStep(opened.stemDims, settings, { temperature, realWeights }, options);
       return {
         step,
         async feeds(pixels) {
           const { stem, scores } = await opened.run(pixels);
-          return { stem, teacher: scores };
+          return { ...(isJoint ? { pixels } : { stem }), teacher: scores };
         },
         [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
       };
@@ -76,6 +77,21 @@ export function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpen
       throw error;
     }
   };
+}
+
+/** What `write` gives, or else why the network cannot be trained and what can be done. */
+function trainable(write: () => TrainingStep): TrainingStep {
+  try {
+    return write();
+  } catch (error) {
+    if (!isTierwiseError(error, 'MODEL_UNSUPPORTED')) throw error;
+    throw new TierwiseError(
+      'MODEL_UNSUPPORTED',
+      `the network cannot be trained: ${error.message}. --freeze trains the branch alone`,
+      error.details,
+      { cause: error },
+    );
+  }
 }
 
 function checkClasses(backbone: OpenBackbone, name: string, classes: number): void {

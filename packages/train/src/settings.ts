@@ -4,8 +4,9 @@ import type { BranchChoice, BranchDesign, RecipeName } from './recipes/index.ts'
 
 /**
  * What a phase of a training changes; all else is frozen.
- * joint: everything, on the sum of both losses. main: stem and main network. branch: the branch, on a frozen backbone
- * whose scores it also learns to match. branch-real: the same before its weights are binary; its activations are.
+ * joint: everything, on the sum of both losses; a branch on a backbone also learns to match the scores that the backbone
+ * gave before. main: stem and main network. branch: the branch, on a frozen backbone whose scores it also learns to
+ * match. branch-real: the same before its weights are binary; its activations are.
  */
 export type PhaseKind = 'joint' | 'main' | 'branch-real' | 'branch';
 
@@ -75,9 +76,24 @@ export interface ScheduleOptions {
 
 const longestWarmup = 200;
 const defaultBranchRate = 2e-3;
+const defaultFineRate = 1e-3;
 
 const warmup = (epochs: number, stepsPerEpoch: number) =>
   Math.max(1, Math.min(longestWarmup, Math.floor((epochs * stepsPerEpoch) / 5)));
+
+const withAdam = (
+  kind: PhaseKind,
+  epochs: number,
+  peakRate: number,
+  stepsPerEpoch: number,
+): PhaseSettings => ({
+  kind,
+  epochs,
+  optimizer: 'adam',
+  peakRate,
+  warmup: warmup(epochs, stepsPerEpoch),
+  weightDecay: 1e-4,
+});
 
 /**
  * The phases that train a branch on a frozen backbone: Adam, as binary networks are trained throughout. A modern branch
@@ -88,19 +104,20 @@ export function branchPhases(
   options: Pick<ScheduleOptions, 'branchEpochs' | 'branchRate' | 'stepsPerEpoch'>,
 ): PhaseSettings[] {
   const { branchEpochs, branchRate = defaultBranchRate, stepsPerEpoch } = options;
-  const phase = (kind: PhaseKind, epochs: number): PhaseSettings => ({
-    kind,
-    epochs,
-    optimizer: 'adam',
-    peakRate: branchRate,
-    warmup: warmup(epochs, stepsPerEpoch),
-    weightDecay: 1e-4,
-  });
+  const phase = (kind: PhaseKind, epochs: number) => withAdam(kind, epochs, branchRate, stepsPerEpoch);
   const withRealWeights = recipe === 'modern' ? Math.floor(branchEpochs / 2) : 0;
   return [
     ...(withRealWeights > 0 ? [phase('branch-real', withRealWeights)] : []),
     phase('branch', branchEpochs - withRealWeights),
   ];
+}
+
+/** The phase that trains a backbone together with its branch. Its rate is small: the backbone is trained already. */
+export function fineTuning(
+  options: Pick<ScheduleOptions, 'epochs' | 'peakRate' | 'stepsPerEpoch'>,
+): PhaseSettings {
+  const { epochs, peakRate = defaultFineRate, stepsPerEpoch } = options;
+  return withAdam('joint', epochs, peakRate, stepsPerEpoch);
 }
 
 /** The phases of `schedule` for `network`. */

@@ -68,9 +68,10 @@ export function train(options: TrainOptions): Promise<Trained> {
 }
 
 /**
- * Trains a branch on a frozen `backbone`, which may be anybody's, and gives the branch's weights: `addBranch` writes
- * them into a graph. `branchPhases` gives its phases. Else as `train`, which does the same with
- * its own network.
+ * Trains a branch on a `backbone`, which may be anybody's, and gives the branch's weights: `addBranch` writes them into a
+ * graph. `branchPhases` gives its phases: the backbone is frozen. With `fineTuning` it is trained, too, and its weights
+ * are given: `takeWeights` writes those. Else as `train`, which does the same with its own network.
+ * @throws TierwiseError MODEL_UNSUPPORTED naming the node of a backbone that cannot be trained; and as `train` does
  */
 export function trainBranch(options: TrainOptions & { readonly backbone: Backbone }): Promise<Trained> {
   const { settings, data, threads, backbone } = options;

@@ -11,6 +11,8 @@ export interface Export {
   readonly fire?: boolean;
   /** Output i is class `order[i]` of the data. */
   readonly order?: readonly number[];
+  /** A batch norm after the first convolution, which changes nothing. */
+  readonly norm?: boolean;
   /** What ends the first stage; ReLU by default. */
   readonly activation?: string;
 }
@@ -20,7 +22,7 @@ export interface Export {
  * class's place is. It wants pixels as 0 to 1; the picture's mean is taken off, so brighter or darker ones do as well.
  */
 export function squaresNetwork(options: Export = {}): Uint8Array {
-  const { layout, batch, softmax, fire, order, activation = 'Relu' } = options;
+  const { layout, batch, softmax, fire, order, norm, activation = 'Relu' } = options;
   const b = new GraphBuilder('squares');
   const n = batch ?? 'n';
   const constant = (name: string, dims: readonly number[], values: ArrayLike<number>) =>
@@ -35,7 +37,13 @@ export function squaresNetwork(options: Export = {}): Uint8Array {
       { pads: [1, 1, 1, 1] },
       `${name}.out`,
     );
-  x = b.op(activation, [conv(x, 'stem', 2, 1, blur)], {}, 'stage');
+  x = conv(x, 'stem', 2, 1, blur);
+  if (norm) {
+    const parts = Object.entries({ scale: 1, shift: 0, mean: 0, variance: 1 - 1e-5 });
+    const stored = parts.map(([name, value]) => constant(name, [2], [value, value]));
+    x = b.op('BatchNormalization', [x, ...stored]);
+  }
+  x = b.op(activation, [x], {}, 'stage');
   x = b.op('MaxPool', [x], { kernel_shape: [2, 2], strides: [2, 2] }, 'pooled');
   if (fire) {
     const keep = (channel: number) => Array.from({ length: 18 }, (_, i) => Number(i === channel * 9 + 4));

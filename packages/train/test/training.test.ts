@@ -218,7 +218,7 @@ test("a branch on somebody's backbone is what main-first does with its own; a ba
       expect(Math.abs(value - values[i]!)).toBeLessThan(1e-2);
 
   await expect(
-    trainBranch({ ...options({ settings: { ...branchOnly, phases: [phase('joint', 1)] } }), backbone }),
+    trainBranch({ ...options({ settings: { ...branchOnly, phases: [phase('main', 1)] } }), backbone }),
   ).rejects.toMatchObject({ code: 'USAGE' });
   await expect(
     trainBranch({

@@ -6,6 +6,7 @@ import {
   type DatasetSplit,
   designFor,
   findRecipe,
+  fineTuning,
   type ImportedBackbone,
   importBackbone,
   type Normalization,
@@ -39,6 +40,7 @@ export interface AttachFlags extends TrainingFlags {
   readonly scale?: number;
   readonly bgr: boolean;
   readonly classes?: string;
+  readonly joint: boolean;
   readonly epochs: number;
   readonly rate?: number;
 }
@@ -72,7 +74,7 @@ export async function attachCommand(
     temperature: temperatureFor(spread),
   };
   terminal.note(
-    `Training a branch of [${stemDims}] on ${(data.train.samples - settings.holdout).toLocaleString('en')} samples of ${data.train.name}, ${settings.holdout.toLocaleString('en')} more held back; checkpoint ${run.checkpoint}`,
+    `Training ${flags.joint ? 'the network and ' : ''}a branch of [${stemDims}] on ${(data.train.samples - settings.holdout).toLocaleString('en')} samples of ${data.train.name}, ${settings.holdout.toLocaleString('en')} more held back; checkpoint ${run.checkpoint}`,
   );
   const preprocess = { ...pictures, ...values };
   const { weights, history } = await trainBranch({
@@ -81,8 +83,17 @@ export async function attachCommand(
     data: data.train,
     ...run,
   });
+  const notes = [...backbone.notes];
+  if (flags.joint) {
+    const { samples } = data.test;
+    const trial = { given: values, samples, threads: run.threads, signal };
+    const [before] = await tryNormalizations(backbone, data.test, trial);
+    const note = `before this training the network got ${percent(before!.accuracy)} of the ${samples.toLocaleString('en')} test samples right`;
+    terminal.note(note);
+    notes.push(note);
+  }
   const composite = attachedComposite(backbone, preprocess, settings, weights);
-  const origin = { file: basename(file), digest: await sha256Hex(bytes), notes: [...backbone.notes] };
+  const origin = { file: basename(file), digest: await sha256Hex(bytes), notes };
   await finishTraining(
     folder,
     data,
@@ -169,7 +180,8 @@ function settingsFor(
     batch: usualBatch,
     holdout: Math.min(mostHeldBack, Math.floor(mostStemNumbers / stemNumbers)),
   });
-  const learnt = train.samples - holdout;
+  const { epochs, rate } = flags;
+  const stepsPerEpoch = Math.floor((train.samples - holdout) / batch);
   return {
     network,
     data: train.name,
@@ -178,11 +190,9 @@ function settingsFor(
     batch,
     recipe,
     design: designFor(backbone, { depth: flags.branchDepth, width: flags.branchWidth }),
-    phases: branchPhases(recipe, {
-      branchEpochs: flags.epochs,
-      branchRate: flags.rate,
-      stepsPerEpoch: Math.floor(learnt / batch),
-    }),
+    phases: flags.joint
+      ? [fineTuning({ epochs, peakRate: rate, stepsPerEpoch })]
+      : branchPhases(recipe, { branchEpochs: epochs, branchRate: rate, stepsPerEpoch }),
     augmentation: augmentationOf(flags, train.name),
     smoothing: flags.smoothing,
     seed: flags.seed,

@@ -1,4 +1,5 @@
 import type { PreprocessSpec } from '@tierwise/core';
+import { takeWeights } from '../backbone-training.ts';
 import { addBranch, ports } from '../export.ts';
 import type { Weights } from '../layers/inference.ts';
 import type { CompositeGraph } from '../make.ts';
@@ -19,7 +20,7 @@ export function designFor(
   return freeDesign(stemDims, { depth, width });
 }
 
-/** The composite of `backbone`, whose graph is changed, and the branch that `trainBranch` gave `weights` for. */
+/** The composite of `backbone`, whose graph is changed, with the `weights` that `trainBranch` gave. */
 export function attachedComposite(
   backbone: ImportedBackbone,
   preprocess: PreprocessSpec,
@@ -28,6 +29,7 @@ export function attachedComposite(
 ): CompositeGraph {
   const { model, stemDims, classes } = backbone;
   const { input, stem, scores } = backbone.ports;
+  takeWeights(model, weights);
   addBranch(model, settings, weights, { stem: { tensor: stem, dims: stemDims }, classes, smallEnds: true });
   return { model, ports: { input, stem, main: scores, branch: ports.branch }, stemDims, preprocess };
 }

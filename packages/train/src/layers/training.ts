@@ -1,4 +1,4 @@
-import type { Random } from '@tierwise/core';
+import type { Random, Tensor } from '@tierwise/core';
 import type { GraphBuilder, Value } from '@tierwise/graph';
 import {
   type BinaryWeights,
@@ -76,6 +76,11 @@ export class TrainingLayers implements Layers {
     return this.#parameter(name, kind, dims, (length, random) =>
       Float32Array.from({ length }, () => random.normal() * Math.sqrt(2 / fanIn)),
     );
+  }
+
+  /** A parameter that is trained already: it starts as `value`. Matrices and filters decay. */
+  trained(name: string, { dims, data }: Tensor<'float32'>): Value {
+    return this.#parameter(name, dims.length > 1 ? 'weight' : 'plain', dims, () => Float32Array.from(data));
   }
 
   pixelConv(pixels: Feature, name: string, options: ConvOptions): Feature {
