@@ -1,6 +1,8 @@
 import { access } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
+import { constants } from 'node:zlib';
+import fastifyCompress from '@fastify/compress';
 import fastifyCors from '@fastify/cors';
 import fastifyStatic from '@fastify/static';
 import fastifyWebsocket from '@fastify/websocket';
@@ -219,17 +221,24 @@ async function serveSite(app: FastifyInstance, root: string): Promise<void> {
       { cause },
     );
   });
-  await app.register(fastifyStatic, {
-    root: resolve(root),
-    // Vite puts a hash of the content into the names below assets/.
-    setHeaders: (reply, path) => {
-      const hashed = /[\\/]assets[\\/]/.test(path);
-      reply.header('cache-control', hashed ? 'public, max-age=31536000, immutable' : 'no-cache');
-    },
-    cacheControl: false,
-    // FILE.br and FILE.gz beside FILE, if the team's build makes them.
-    preCompressed: true,
-    dotfiles: 'ignore',
+  await app.register(async (site) => {
+    // Fast levels: each file is compressed anew for each page that fetches it, and that is only once where caches work.
+    await site.register(fastifyCompress, {
+      encodings: ['br', 'gzip'],
+      brotliOptions: { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } },
+    });
+    await site.register(fastifyStatic, {
+      root: resolve(root),
+      // Vite puts a hash of the content into the names below assets/.
+      setHeaders: (reply, path) => {
+        const hashed = /[\\/]assets[\\/]/.test(path);
+        reply.header('cache-control', hashed ? 'public, max-age=31536000, immutable' : 'no-cache');
+      },
+      cacheControl: false,
+      // FILE.br and FILE.gz beside FILE, if the team's build makes them.
+      preCompressed: true,
+      dotfiles: 'ignore',
+    });
   });
 }
 

@@ -11,6 +11,7 @@ import { modelsFolder, tinyBundle } from './tiny-bundle.ts';
 let edge: Edge;
 let models: Awaited<ReturnType<typeof modelsFolder>>;
 let site: string;
+const longScript = `export {}; // ${'long '.repeat(1000)}`;
 const friend = 'https://friend.example';
 
 beforeAll(async () => {
@@ -21,6 +22,7 @@ beforeAll(async () => {
   await writeFile(join(site, 'index.html'), '<!doctype html><title>demo</title>');
   await mkdir(join(site, 'assets'));
   await writeFile(join(site, 'assets', 'main-abc.js'), 'export {};');
+  await writeFile(join(site, 'assets', 'long-abc.js'), longScript);
   await writeFile(join(site, '.env'), 'hidden content');
   edge = await createEdge({ models: models.path, port: 0, site, allowOrigins: [friend] });
 });
@@ -181,6 +183,22 @@ describe('the site', () => {
     const script = await get('/assets/main-abc.js');
     expect(script.headers.get('content-type')).toMatch(/javascript/);
     expect(script.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+  });
+
+  it('goes out small to whoever takes it so, and never in parts of what is small', async () => {
+    for (const [accepted, encoding] of [
+      ['gzip, deflate, br', 'br'],
+      ['gzip', 'gzip'],
+      ['identity', null],
+    ] as const) {
+      const sent = await get('/assets/long-abc.js', { 'accept-encoding': accepted });
+      expect(sent.headers.get('content-encoding')).toBe(encoding);
+      expect(sent.headers.get('cache-control')).toContain('immutable');
+      expect(await sent.text()).toBe(longScript);
+    }
+    const part = await get('/assets/long-abc.js', { 'accept-encoding': 'br', range: 'bytes=7-9' });
+    expect([part.status, part.headers.get('content-encoding')]).toEqual([206, null]);
+    expect(await part.text()).toBe(longScript.slice(7, 10));
   });
 
   it('has headers that a built page with WebAssembly can live with', async () => {
