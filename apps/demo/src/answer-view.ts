@@ -1,4 +1,4 @@
-/** The answer: a large digit, how sure, and which tier gave it. */
+/** The answer: a large digit, how sure, which tier gave it, and whether the drawing is like what the network learned. */
 import type { Answer } from '@tierwise/device';
 import { byId } from './dom.ts';
 import { formatMs, formatPercent } from './format.ts';
@@ -46,11 +46,13 @@ function tierOf(shown: Shown): { readonly tier: string; readonly title: string; 
   }
 }
 
-function sureness({ probabilities, classIndex }: Answer): string {
-  return `${formatPercent(probabilities[classIndex] ?? 0)} sure`;
+function sureness({ probabilities, classIndex, familiar }: Answer): string {
+  const sure = `${formatPercent(probabilities[classIndex] ?? 0)} sure`;
+  return familiar === false ? `Perhaps none of these: unlike all it has learned. ${sure}` : sure;
 }
 
 export function createAnswerView(): AnswerView {
+  const body = byId('result-body', HTMLElement);
   const digit = byId('answer', HTMLElement);
   const bars = byId('bars', HTMLOListElement);
   const tierBadge = byId('tier', HTMLElement);
@@ -63,7 +65,7 @@ export function createAnswerView(): AnswerView {
     setLabels(labels) {
       bars.replaceChildren();
       const words = labels.some((label) => label.length > 2);
-      byId('result-body', HTMLElement).classList.toggle('words', words);
+      body.classList.toggle('words', words);
       columns.length = 0;
       for (const label of labels) {
         const item = document.createElement('li');
@@ -81,6 +83,7 @@ export function createAnswerView(): AnswerView {
       const answer = shown.kind === 'answer' || shown.kind === 'guess' ? shown.answer : undefined;
       const { tier, title: text, summary } = tierOf(shown);
       digit.textContent = answer?.label ?? '–';
+      body.classList.toggle('unfamiliar', answer?.familiar === false);
       tierBadge.dataset['tier'] = tier;
       title.textContent = text;
       summaryText.textContent = summary;

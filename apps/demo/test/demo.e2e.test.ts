@@ -69,6 +69,7 @@ interface Seen {
   readonly tier: string;
   readonly exit: string;
   readonly entropy: number;
+  readonly familiar?: boolean | undefined;
   readonly degraded?: { readonly code: string } | undefined;
   readonly sentBytes: number;
   readonly path: readonly {
@@ -277,6 +278,19 @@ describe('a digit drawn in the browser', () => {
       }
     });
   });
+
+  test.skipIf(!process.env['TIERWISE_DATA'])(
+    'what is no digit is said to be unlike all that was learned, and a digit is not',
+    async () => {
+      const first = async (data: string) => (await loadDataset(data)).test.images.subarray(784, 2 * 784);
+      const summary = page.locator('#summary');
+      expect(await classify(page, await first('mnist'))).toMatchObject({ familiar: true });
+      expect(await summary.textContent()).not.toContain('none of these');
+      expect(await classify(page, await first('fashion-mnist'))).toMatchObject({ familiar: false });
+      expect(await summary.textContent()).toContain('Perhaps none of these');
+      expect(await page.locator('#announcement').textContent()).toContain('Perhaps none of these');
+    },
+  );
 
   test('the examples do what they say: three are plain, three are in between', async () => {
     const tiers: (string | null)[] = [];
