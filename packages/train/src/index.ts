@@ -10,6 +10,7 @@ export {
   tryNormalizations,
 } from './attach/index.ts';
 export type { Backbone } from './backbone.ts';
+export { takeWeights } from './backbone-training.ts';
 export { startingValues } from './batches.ts';
 export { writeBundle } from './bundle.ts';
 export type { ByHead, EpochRecord } from './checkpoint.ts';

@@ -62,7 +62,7 @@ export function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpen
       const isJoint = phase.kind === 'joint';
       const realWeights = phase.kind === 'branch-real';
       const step = isJoint
-        ? trainable(() => attachedStep(backbone, opened.stemDims, settings, temperature, options))
+        ? trainable(() => attachedStep(backbone, opened.stemDims, settings, options))
         : branchStep(opened.stemDims, settings, { temperature, realWeights }, options);
       return {
         step,

@@ -81,19 +81,20 @@ const defaultFineRate = 1e-3;
 const warmup = (epochs: number, stepsPerEpoch: number) =>
   Math.max(1, Math.min(longestWarmup, Math.floor((epochs * stepsPerEpoch) / 5)));
 
-const withAdam = (
+function withAdam(
   kind: PhaseKind,
-  epochs: number,
-  peakRate: number,
-  stepsPerEpoch: number,
-): PhaseSettings => ({
-  kind,
-  epochs,
-  optimizer: 'adam',
-  peakRate,
-  warmup: warmup(epochs, stepsPerEpoch),
-  weightDecay: 1e-4,
-});
+  how: { readonly epochs: number; readonly peakRate: number; readonly stepsPerEpoch: number },
+): PhaseSettings {
+  const { epochs, peakRate, stepsPerEpoch } = how;
+  return {
+    kind,
+    epochs,
+    optimizer: 'adam',
+    peakRate,
+    warmup: warmup(epochs, stepsPerEpoch),
+    weightDecay: 1e-4,
+  };
+}
 
 /**
  * The phases that train a branch on a frozen backbone: Adam, as binary networks are trained throughout. A modern branch
@@ -104,7 +105,8 @@ export function branchPhases(
   options: Pick<ScheduleOptions, 'branchEpochs' | 'branchRate' | 'stepsPerEpoch'>,
 ): PhaseSettings[] {
   const { branchEpochs, branchRate = defaultBranchRate, stepsPerEpoch } = options;
-  const phase = (kind: PhaseKind, epochs: number) => withAdam(kind, epochs, branchRate, stepsPerEpoch);
+  const phase = (kind: PhaseKind, epochs: number) =>
+    withAdam(kind, { epochs, peakRate: branchRate, stepsPerEpoch });
   const withRealWeights = recipe === 'modern' ? Math.floor(branchEpochs / 2) : 0;
   return [
     ...(withRealWeights > 0 ? [phase('branch-real', withRealWeights)] : []),
@@ -117,7 +119,7 @@ export function fineTuning(
   options: Pick<ScheduleOptions, 'epochs' | 'peakRate' | 'stepsPerEpoch'>,
 ): PhaseSettings {
   const { epochs, peakRate = defaultFineRate, stepsPerEpoch } = options;
-  return withAdam('joint', epochs, peakRate, stepsPerEpoch);
+  return withAdam('joint', { epochs, peakRate, stepsPerEpoch });
 }
 
 /** The phases of `schedule` for `network`. */

@@ -82,8 +82,7 @@ export function networkStep(
 export function attachedStep(
   backbone: Backbone,
   stemDims: readonly number[],
-  branch: BranchChoice,
-  temperature: number,
+  branch: BranchChoice & { readonly temperature: number },
   options: StepOptions,
 ): TrainingStep {
   const { channels, height, width } = backbone.preprocess;
@@ -96,7 +95,11 @@ export function attachedStep(
     const branchScores = findRecipe(branch.recipe)(layers, at, classes, branch.design);
     return [
       { name: 'main', scores: { value: scores, dims: [batch, classes] } },
-      { name: 'branch', scores: branchScores, matching: { scores: teacher, temperature } },
+      {
+        name: 'branch',
+        scores: branchScores,
+        matching: { scores: teacher, temperature: branch.temperature },
+      },
     ];
   });
 }

@@ -84,7 +84,7 @@ async function lossAlone(backbone: Backbone): Promise<number> {
 async function lossInStep({ backbone, imported, settings }: Attached, weights?: Weights): Promise<number> {
   const optimizer = optimizers.adam;
   const options = { batch, classes, optimizer, weightDecay: 0 };
-  const step = attachedStep(backbone, imported.stemDims, settings, 4, options);
+  const step = attachedStep(backbone, imported.stemDims, settings, options);
   const start = freshState(step, startingValues(step, 1), weights);
   await using runner = await openStep(step, { optimizer, start, threads: 1 });
   const [main] = await runner.run(Object.entries({ pixels, targets, teacher: targets }), 0, 1);
