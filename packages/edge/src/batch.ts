@@ -1,7 +1,7 @@
 import { elementCount, type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import type { Port } from '@tierwise/plan';
 import type { InferRequest, InferResponse } from '@tierwise/wire';
-import { isPacked, readPackedHeader, unpack } from '@tierwise/wire';
+import { isPacked, readPackedHeader, unpackPayload } from '@tierwise/wire';
 import type { ServedModel } from './models.ts';
 
 /** Samples that one request may carry; more would keep a worker from everybody else. */
@@ -54,17 +54,17 @@ function readInput(model: string, port: Port, found: Tensor | undefined): Tensor
       { model, tensor: name },
     );
   if (found === undefined) throw refuse('is missing');
-  const packed = isPacked(found);
-  const dims = packed ? readPackedHeader(found.data).dims : found.dims;
+  const packed = isPacked(found) ? readPackedHeader(found.data) : undefined;
+  const { dims } = packed ?? found;
   const [n = 0, ...rest] = dims;
-  if (!packed && !isFloat32(found)) throw refuse(`is ${found.dtype} [${dims}]`);
+  if (packed === undefined && !isFloat32(found)) throw refuse(`is ${found.dtype} [${dims}]`);
   if (n < 1 || dims.length !== port.dims.length || `${rest}` !== `${port.dims.slice(1)}`) {
     throw refuse(`has the shape [${dims}]`);
   }
   if (n > maxBatch) {
     throw new TierwiseError('REQUEST_INVALID', `${n} samples in one request; at most ${maxBatch}`, { model });
   }
-  return packed ? unpack(found.data) : (found as Tensor<'float32'>);
+  return packed === undefined ? (found as Tensor<'float32'>) : unpackPayload(packed);
 }
 
 function isFloat32(value: Tensor): value is Tensor<'float32'> {

@@ -15,7 +15,7 @@ export interface Arrival {
   readonly modelName?: string | undefined;
   readonly version?: string | undefined;
   readonly uplinkBytes: number;
-  /** Aborted by the transport when nobody waits for the answer any more, and by the service when it ends. */
+  /** Aborted by the transport when nobody waits for the answer any more, and by the service when its time is over. */
   readonly abort: AbortController;
 }
 
@@ -91,7 +91,7 @@ export class InferenceService {
       const request = parse();
       const told = readParameters(request);
       model = library.model(modelName ?? request.modelName, { plan: told.plan, version });
-      const { response, repeated } = await this.#once(model, request, told, arrival.abort.signal);
+      const { response, repeated } = await this.#once(model, request, told, arrival.abort);
       const queueMs = Number(response.parameters['queueMs']);
       const computeMs = Number(response.parameters['computeMs']);
       if (repeated) count('repeated');
@@ -112,24 +112,22 @@ export class InferenceService {
     model: ServedModel,
     request: InferRequest,
     { key, section, deadlineMs, ...told }: RequestParameters,
-    signal: AbortSignal,
+    abort: AbortController,
   ): Promise<{ response: InferResponse; repeated: boolean }> {
     checkRequest(model, request, section);
     this.#checkAudit(model, told);
-    const deadline = new AbortController();
+    const { signal } = abort;
     const timer =
       deadlineMs === undefined
         ? undefined
         : setTimeout(
-            () =>
-              deadline.abort(new TierwiseError('TIMEOUT', `no answer within the ${deadlineMs} ms allowed`)),
+            () => abort.abort(new TierwiseError('TIMEOUT', `no answer within the ${deadlineMs} ms allowed`)),
             Math.min(deadlineMs, 2 ** 31 - 1),
           );
-    const either = AbortSignal.any([signal, deadline.signal]);
     try {
-      if (key === undefined) return { response: await this.#run(model, request, either), repeated: false };
+      if (key === undefined) return { response: await this.#run(model, request, signal), repeated: false };
       const name = nameOf(key, model.plan.id, model.section.id, request);
-      return await this.#answers.once(name, either, (shared) => this.#run(model, request, shared));
+      return await this.#answers.once(name, signal, (shared) => this.#run(model, request, shared));
     } finally {
       clearTimeout(timer);
     }
@@ -144,7 +142,8 @@ export class InferenceService {
     // A few at once, so that a large batch shares the workers with everybody else's requests.
     const { maxBatch } = this.#options;
     const failed = new AbortController();
-    const either = AbortSignal.any([signal, failed.signal]);
+    // Making such a signal takes long beside all else here, and most requests have one sample.
+    const either = samples.length === 1 ? signal : AbortSignal.any([signal, failed.signal]);
     for (let at = 0; at < samples.length; at += maxBatch) {
       const together = await Promise.all(
         samples.slice(at, at + maxBatch).map(async (sample) => {

@@ -8,12 +8,24 @@ test('the highest plane comes first, element 8 j + i is bit i of byte j', () => 
   expect([...toBitPlanes(codes, 2)]).toEqual([0b00000001, 0b00000010, 0b00000010, 0b00000010]);
 });
 
-test('codes come back for every width and count', () => {
+/** As docs/wire.md says it, a bit at a time. */
+function obviousPlanes(codes: Uint8Array, bits: number): Uint8Array {
+  const planeBytes = Math.ceil(codes.length / 8);
+  const planes = new Uint8Array(bits * planeBytes);
+  for (const [n, code] of codes.entries()) {
+    for (let plane = 0; plane < bits; plane++)
+      planes[plane * planeBytes + (n >> 3)]! |= ((code >> (bits - 1 - plane)) & 1) << (n & 7);
+  }
+  return planes;
+}
+
+test('planes are what their definition says and codes come back, for every width and count', () => {
   const codesOf = (bits: number) => fc.uint8Array({ max: 2 ** bits - 1, maxLength: 70 });
   const sample = fc.integer({ min: 1, max: 8 }).chain((bits) => fc.tuple(fc.constant(bits), codesOf(bits)));
   fc.assert(
     fc.property(sample, ([bits, codes]) => {
       const planes = toBitPlanes(codes, bits);
+      expect(planes).toEqual(obviousPlanes(codes, bits));
       expect(planes.length).toBe(bitPlaneBytes(bits, codes.length));
       expect(fromBitPlanes(planes, bits, codes.length)).toEqual(codes);
     }),

@@ -14,5 +14,13 @@ export {
   type RequestedOutput,
   wantsBinary,
 } from './message.ts';
-export { isPacked, type PackedHeader, type PackPolicy, pack, readPackedHeader, unpack } from './packed.ts';
+export {
+  isPacked,
+  type PackedHeader,
+  type PackPolicy,
+  pack,
+  readPackedHeader,
+  unpack,
+  unpackPayload,
+} from './packed.ts';
 export { dequantize, type PackedBits, packedBits, type QuantizeRange, quantize } from './quantize.ts';

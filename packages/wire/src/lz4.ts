@@ -35,7 +35,7 @@ export function lz4Compress(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
     const literals = end - literalStart;
     block[written++] = (Math.min(literals, 15) << 4) | matchField;
     if (literals >= 15) writeMore(literals);
-    block.set(bytes.subarray(literalStart, end), written);
+    copy(bytes, literalStart, block, written, literals);
     written += literals;
   };
 
@@ -62,6 +62,14 @@ export function lz4Compress(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   }
   writeLiterals(bytes.length, 0);
   return block.slice(0, written);
+}
+
+/** Up to so many bytes a loop is faster than the call of a built-in, and most runs of a feature map are short. */
+const fewBytes = 32;
+
+function copy(from: Uint8Array, start: number, to: Uint8Array, at: number, length: number): void {
+  if (length > fewBytes) to.set(from.subarray(start, start + length), at);
+  else for (let i = 0; i < length; i++) to[at + i] = from[start + i]!;
 }
 
 function word32(bytes: Uint8Array, at: number): number {
@@ -96,7 +104,7 @@ export function lz4Decompress(block: Uint8Array, size: number): Uint8Array<Array
     const literals = readMore(token >>> 4);
     if (literals > block.length - read) throw corrupt('it ends inside literals');
     if (literals > size - written) throw corrupt(`its content is longer than ${size} bytes`);
-    bytes.set(block.subarray(read, read + literals), written);
+    copy(block, read, bytes, written, literals);
     read += literals;
     written += literals;
     if (read === block.length) break;
@@ -107,8 +115,8 @@ export function lz4Decompress(block: Uint8Array, size: number): Uint8Array<Array
     if (offset === 0 || offset > written) throw corrupt(`offset ${offset} at byte ${written} of its content`);
     const length = readMore(token & 15) + minMatch;
     if (length > size - written) throw corrupt(`its content is longer than ${size} bytes`);
-    if (offset === 1) bytes.fill(bytes[written - 1]!, written, written + length);
-    else if (offset >= length) bytes.copyWithin(written, written - offset, written - offset + length);
+    if (offset === 1 && length > fewBytes) bytes.fill(bytes[written - 1]!, written, written + length);
+    else if (offset >= length) copy(bytes, written - offset, bytes, written, length);
     else for (let i = written; i < written + length; i++) bytes[i] = bytes[i - offset]!;
     written += length;
   }

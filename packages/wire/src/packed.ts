@@ -124,7 +124,11 @@ export function readPackedHeader(bytes: Uint8Array): PackedHeader {
  * @throws TierwiseError PACKED_CORRUPT when any byte is not as the format says
  */
 export function unpack(bytes: Uint8Array): Tensor<'float32'> {
-  const { bits, codec, dims, lo, hi, payload } = readPackedHeader(bytes);
+  return unpackPayload(readPackedHeader(bytes));
+}
+
+/** As `unpack`, of what `readPackedHeader` has checked. */
+export function unpackPayload({ bits, codec, dims, lo, hi, payload }: PackedHeader): Tensor<'float32'> {
   const count = elementCount(dims);
   const size = bits === 32 ? 4 * count : bitPlaneBytes(bits, count);
   const content = codec === 'lz4' ? lz4Decompress(payload, size) : payload;

@@ -60,7 +60,8 @@ export function quantize(values: Float32Array, range: QuantizeRange): Uint8Array
 export function dequantize(codes: Uint8Array, range: QuantizeRange): Tensor<'float32'>['data'] {
   const lo = Math.fround(range.lo);
   const step = Math.fround(Math.fround(Math.fround(range.hi) - lo) / (2 ** range.bits - 1));
-  const levelValues = Float32Array.from({ length: 2 ** range.bits }, (_, q) => lo + Math.fround(q * step));
+  const levelValues = new Float32Array(2 ** range.bits);
+  for (let q = 0; q < levelValues.length; q++) levelValues[q] = lo + Math.fround(q * step);
   const values = new Float32Array(codes.length);
   for (let i = 0; i < values.length; i++) values[i] = levelValues[codes[i]!]!;
   return values;
