@@ -107,7 +107,7 @@ async function inspectBundle(path: string, terminal: Terminal): Promise<void> {
       `exits ${exit.kind === 'entropy' ? `below an entropy of ${exit.threshold.toPrecision(4)}` : 'always'}; sends the stem ${codec.kind === 'raw' ? 'as float32' : `in ${codec.bits} bits over ${codec.lo === 0 ? 0 : codec.lo.toPrecision(4)} to ${codec.hi.toPrecision(4)}`}`,
       rejection === undefined
         ? 'rejects nothing: it has no threshold for pictures that are none of these'
-        : `none of these: below an energy of ${rejection.energy.toPrecision(4)}, as ${percent(rejection.knownRejected)} of the samples are that training held back`,
+        : `none of these: pictures below an energy of ${rejection.energy.toPrecision(4)}, as ${percent(rejection.knownRejected)} of the held-back samples are`,
       `FLOPs: stem ${manifest.flops.stem.toLocaleString('en')}, branch ${manifest.flops.branch.toLocaleString('en')}, rest ${manifest.flops.rest.toLocaleString('en')}`,
       measured === undefined
         ? 'not measured'
