@@ -6,10 +6,12 @@ import { benchFirstAnswer, firstAnswerCases } from './first-answer.ts';
 import { benchKernels } from './kernels.ts';
 import { layerCases } from './layers.ts';
 import type { BenchOptions } from './options.ts';
+import { benchPlan, planCases } from './plan.ts';
 import type { BenchResult } from './result.ts';
 import { benchTable1 } from './table1.ts';
 import { table1Rows } from './table1-rows.ts';
 import { benchTrain, trainCases } from './train.ts';
+import { benchWire, wireCases } from './wire.ts';
 
 interface Benchmark {
   /** What it measures, in a few words. */
@@ -67,6 +69,16 @@ export const benchmarks = {
     summary: 'a real edge under load, against a naive server and onnxruntime alone',
     cases: names(edgeCases),
     run: cancellable(benchEdge),
+  },
+  wire: {
+    summary: 'packing of tensors in a page, against deflate, JSON and a copy',
+    cases: names(wireCases),
+    run: cancellable(benchWire),
+  },
+  plan: {
+    summary: 'making a Plan, and comparing places for a branch, against reading the inputs',
+    cases: names(planCases),
+    run: cancellable(benchPlan),
   },
 } as const satisfies Record<string, Benchmark>;
 

@@ -451,7 +451,7 @@ program
 program
   .command('bench')
   .description('measure a figure of the README here, rivals in the same run')
-  .argument('<name>', 'kernels, branch, first-answer, train, table1 or fig13')
+  .argument('<name>', 'kernels, branch, first-answer, edge, wire, plan, train, table1 or fig13')
   .option('--case <name>', 'only this case; may be repeated', collect, [])
   .option('--runs <n>', 'samples of each contestant, instead of as many as fit the time', whole(1))
   .option('--html <file>', 'write a report with charts')

@@ -64,17 +64,22 @@ function blocksText(blocks: readonly Block[]): string {
   return said.join('\n\n');
 }
 
-/** Cases side by side: there are few of them, and many metrics. */
+/** Cases side by side, or one below the other where they are more than the metrics. */
 function resultText({ bench, conditions, rows, blocks }: BenchResult): string {
   if (blocks !== undefined) return blocksText(blocks);
   const metrics = [...new Set(rows.flatMap((row) => Object.keys(row.metrics)))];
   const facts = [...new Set(rows.flatMap((row) => Object.keys(row.facts ?? {})))];
-  return [
-    table([
-      [bench, ...rows.map((row) => row.case)],
-      ...metrics.map((metric) => [metric, ...rows.map((row) => row.metrics[metric] ?? '')]),
-      ...facts.map((fact) => [fact, ...rows.map((row) => String(row.facts?.[fact] ?? ''))]),
+  const columns = [
+    [bench, ...metrics, ...facts],
+    ...rows.map((row) => [
+      row.case,
+      ...metrics.map((metric) => row.metrics[metric] ?? ''),
+      ...facts.map((fact) => String(row.facts?.[fact] ?? '')),
     ]),
+  ];
+  const sideBySide = columns[0]!.map((_, i) => columns.map((column) => column[i]!));
+  return [
+    table(columns.length > sideBySide.length ? columns : sideBySide),
     '',
     table(Object.entries(conditions).map(([name, value]) => [name, String(value)])),
   ].join('\n');
