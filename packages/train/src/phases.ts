@@ -35,11 +35,7 @@ export function phasesOfNetwork(around: Surroundings): PhaseOpener {
   return async (phase, weights) => {
     if (isOfBranch(phase)) return branchPhase(backboneOf(network, weights, classes), around)(phase, weights);
     const branch = phase.kind === 'joint' ? settings : undefined;
-    return {
-      step: networkStep(network, branch, stepOptions(settings, phase, classes)),
-      feeds: async (pixels) => ({ pixels }),
-      async [Symbol.asyncDispose]() {},
-    };
+    return onPixels(networkStep(network, branch, stepOptions(settings, phase, classes)));
   };
 }
 
@@ -54,21 +50,26 @@ export function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpen
       throw new TierwiseError('USAGE', `a branch on a backbone has no phase "${phase.kind}"`, {
         phase: phase.kind,
       });
-    const { temperature } = settings;
     const options = stepOptions(settings, phase, classes);
+    if (phase.kind === 'joint') {
+      await using opened = await openBackbone(backbone, threads);
+      checkClasses(opened, settings.network, classes);
+      return onPixels(trainable(() => attachedStep(backbone, opened.stemDims, settings, options)));
+    }
     const opened = await openBackbone(backbone, threads);
     try {
       checkClasses(opened, settings.network, classes);
-      const isJoint = phase.kind === 'joint';
-      const realWeights = phase.kind === 'branch-real';
-      const step = isJoint
-        ? trainable(() => attachedStep(backbone, opened.stemDims, settings, options))
-        : branchStep(opened.stemDims, settings, { temperature, realWeights }, options);
+      const step = branchStep(
+        opened.stemDims,
+        settings,
+        { temperature: settings.temperature, realWeights: phase.kind === 'branch-real' },
+        options,
+      );
       return {
         step,
         async feeds(pixels) {
           const { stem, scores } = await opened.run(pixels);
-          return { ...(isJoint ? { pixels } : { stem }), teacher: scores };
+          return { stem, teacher: scores };
         },
         [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
       };
@@ -78,6 +79,13 @@ export function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpen
     }
   };
 }
+
+/** A phase whose step learns from pixels alone. */
+const onPixels = (step: TrainingStep): Phase => ({
+  step,
+  feeds: async (pixels) => ({ pixels }),
+  async [Symbol.asyncDispose]() {},
+});
 
 /** What `write` gives, or else why the network cannot be trained and what can be done. */
 function trainable(write: () => TrainingStep): TrainingStep {

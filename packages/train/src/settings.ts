@@ -4,9 +4,8 @@ import type { BranchChoice, BranchDesign, RecipeName } from './recipes/index.ts'
 
 /**
  * What a phase of a training changes; all else is frozen.
- * joint: everything, on the sum of both losses; a branch on a backbone also learns to match the scores that the backbone
- * gave before. main: stem and main network. branch: the branch, on a frozen backbone whose scores it also learns to
- * match. branch-real: the same before its weights are binary; its activations are.
+ * joint: everything, on the sum of both losses. main: stem and main network. branch: the branch, on a frozen backbone
+ * whose scores it also learns to match. branch-real: the same before its weights are binary; its activations are.
  */
 export type PhaseKind = 'joint' | 'main' | 'branch-real' | 'branch';
 

@@ -2,8 +2,8 @@
  * The whole training step of a phase as one ONNX graph: forward, losses, backward, optimiser, running averages.
  * onnxruntime runs it; any machine with ONNX Runtime could.
  *
- * Inputs: what the phase learns from (of `pixels` uint8 [n, c, h, w], and of a trained backbone its `stem` float32
- * [n, c, h, w] and its scores, `teacher` float32 [n, classes]), `targets` float32 [n, classes] (rows sum to 1), `rate`
+ * Inputs: what the phase learns from (`pixels` uint8 [n, c, h, w]; or `stem` float32 [n, c, h, w] and `teacher`
+ * float32 [n, classes], which a frozen backbone gives), `targets` float32 [n, classes] (rows sum to 1), `rate`
  * float32 [], the optimiser's scalars, a mask per dropout, and every tensor of the state by name. Outputs: each tensor
  * of the state as `<name>.next`, and for each head `loss.<head>` (mean over the batch) and `correct.<head>` (count),
  * all float32.
@@ -74,32 +74,26 @@ export function networkStep(
 }
 
 /**
- * The step of `backbone` and a branch together, with the loss CE(main) + CE(branch) + T^2 KL(teacher || branch): that of
- * `networkStep`, and for the branch that of `branchStep`, whose teacher is the backbone as it was. `stemDims` are the
+ * The step of `backbone` and a branch together, with the loss of `networkStep`. There is no distillation as in
+ * `branchStep`: where scores are large its term outweighs the others in the stem, which both train. `stemDims` are the
  * stem's for any batch.
  * @throws TierwiseError MODEL_UNSUPPORTED naming a node of the backbone that cannot be differentiated
  */
 export function attachedStep(
   backbone: Backbone,
   stemDims: readonly number[],
-  branch: BranchChoice & { readonly temperature: number },
+  branch: BranchChoice,
   options: StepOptions,
 ): TrainingStep {
   const { channels, height, width } = backbone.preprocess;
   const { batch, classes } = options;
   return writeStep('attached', options, (b, layers) => {
-    const teacher = b.input('teacher', 'float32', [batch, classes]);
     const pixels = b.op('Cast', [b.input('pixels', 'uint8', [batch, channels, height, width])], { to: 1 });
     const { stem, scores } = writeBackbone(b, layers, backbone, pixels);
     const at = { value: stem, dims: [batch, ...stemDims.slice(1)] };
-    const branchScores = findRecipe(branch.recipe)(layers, at, classes, branch.design);
     return [
       { name: 'main', scores: { value: scores, dims: [batch, classes] } },
-      {
-        name: 'branch',
-        scores: branchScores,
-        matching: { scores: teacher, temperature: branch.temperature },
-      },
+      { name: 'branch', scores: findRecipe(branch.recipe)(layers, at, classes, branch.design) },
     ];
   });
 }

@@ -87,7 +87,7 @@ async function lossInStep({ backbone, imported, settings }: Attached, weights?: 
   const step = attachedStep(backbone, imported.stemDims, settings, options);
   const start = freshState(step, startingValues(step, 1), weights);
   await using runner = await openStep(step, { optimizer, start, threads: 1 });
-  const [main] = await runner.run(Object.entries({ pixels, targets, teacher: targets }), 0, 1);
+  const [main] = await runner.run(Object.entries({ pixels, targets }), 0, 1);
   return main!.loss;
 }
 
