@@ -83,7 +83,11 @@ async function openSocket(url: string): Promise<Ask> {
     const bytes = Buffer.from(question);
     bytes.write(String(++requests).padStart(8, '0'), bytes.indexOf(keyPlaceholder));
     socket.send(bytes);
-    return scoresOf(decodeFrame((await once(socket, 'message'))[0]));
+    for (;;) {
+      const [answer] = await once(socket, 'message');
+      // An empty message only says that the edge is there.
+      if (answer.length > 0) return scoresOf(decodeFrame(answer));
+    }
   };
 }
 
