@@ -14,8 +14,10 @@ import {
   writeBundle,
   writeRunRecord,
 } from '@tierwise/train';
+import type { Command } from 'commander';
 import { evaluationText } from './commands/eval.ts';
 import { percent, secondsText, type Terminal } from './terminal.ts';
+import { real, whole } from './values.ts';
 
 /** What every command that trains a branch takes. */
 export interface TrainingFlags {
@@ -131,4 +133,29 @@ export async function finishTraining(
     () =>
       `${evaluationText(made.evaluation)}\nWritten to ${folder}; how the training went: ${runRecordFiles(folder).page}`,
   );
+}
+
+/** The options that all commands share which train a branch. */
+export function withTrainingOptions(command: Command): Command {
+  return command
+    .option(
+      '--shift <pixels>',
+      'move training pictures by up to this (default: 4 for cifar-10, else 1)',
+      whole(0),
+    )
+    .option('--flip', 'mirror training pictures at random (default for cifar-10 and fashion-mnist)')
+    .option('--no-flip', 'do not')
+    .option('--cutout <pixels>', 'blacken a square of this side (default: 8 for cifar-10, else 0)', whole(0))
+    .option('--smoothing <share>', 'of each target, spread over all classes', real(0, 0.99), 0)
+    .option('--seed <n>', 'of every random choice', whole(0), 1)
+    .option(
+      '--tolerance <share>',
+      'accuracy that the threshold may cost on the held-back samples',
+      real(0, 1),
+      0.0003,
+    )
+    .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+    .option('--checkpoint-steps <n>', 'steps between two checkpoints', whole(1), 100)
+    .option('--resume', 'go on from the checkpoint beside the bundle', false)
+    .option('--json', 'print one JSON object');
 }

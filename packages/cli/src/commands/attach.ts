@@ -12,14 +12,17 @@ import {
   type Normalization,
   type NormalizationTrial,
   type RecipeName,
+  recipes,
   relabelled,
   type TrainingSettings,
   temperatureFor,
   trainBranch,
   tryNormalizations,
 } from '@tierwise/train';
-import { loadData } from '../data.ts';
+import { type Command, Option } from 'commander';
+import { dataHelp, loadData } from '../data.ts';
 import { readBytes } from '../files.ts';
+import { handle, untilCtrlC } from '../handle.ts';
 import { percent, type Terminal } from '../terminal.ts';
 import {
   augmentationOf,
@@ -28,9 +31,11 @@ import {
   finishTraining,
   type TrainingFlags,
   trainingRun,
+  withTrainingOptions,
 } from '../training.ts';
+import { fraction, numbers, pictureSize, real, whole } from '../values.ts';
 
-export interface AttachFlags extends TrainingFlags {
+interface AttachFlags extends TrainingFlags {
   readonly bundle: string;
   readonly at?: string;
   readonly output?: string;
@@ -50,7 +55,7 @@ const [usualBatch, mostHeldBack] = [100, 5000];
 const mostStemNumbers = 2.5e8;
 
 /** `tierwise attach`: somebody's ONNX classifier and pictures become a bundle. */
-export async function attachCommand(
+async function attachCommand(
   file: string,
   flags: AttachFlags,
   terminal: Terminal,
@@ -197,4 +202,71 @@ function settingsFor(
     smoothing: flags.smoothing,
     seed: flags.seed,
   };
+}
+
+/** Adds `tierwise attach` and its options. */
+export function addAttach(program: Command): void {
+  withTrainingOptions(
+    program
+      .command('attach')
+      .description('give your own image classifier a branch: from an ONNX file and pictures to a bundle')
+      .argument('<file>', 'FILE.onnx, with its weights inside')
+      .requiredOption('--data <name|folder>', `${dataHelp}; all are resized to what the network takes`)
+      .requiredOption('-o, --bundle <folder>', 'the bundle to write, NAME.tierwise')
+      .option(
+        '--at <node>',
+        'node or tensor after which the branch leaves (default: the end of the first stage)',
+      )
+      .option('--output <name>', 'tensor with the scores, where the network has several outputs')
+      .option(
+        '--size <HxW>',
+        'height and width of the pictures, where the network leaves them open',
+        pictureSize,
+      )
+      .option(
+        '--mean <list>',
+        'pixels enter as (pixel * scale - mean) / std; one number, or one a channel',
+        numbers(-1e6),
+      )
+      .option(
+        '--std <list>',
+        'default 1; without --mean, --std and --scale the usual ones are tried',
+        numbers(1e-9),
+      )
+      .option('--scale <x>', 'of pixels 0 to 255 (default: 1/255)', fraction)
+      .option('--bgr', 'the network takes blue first; --mean and --std are then in that order, too', false)
+      .option(
+        '--classes <file>',
+        "names of the network's outputs, in order, a line each (default: those of the data)",
+      )
+      .option('--freeze', 'leave the network as it is and train the branch alone (default)')
+      .addOption(
+        new Option('--joint', 'train the network on, together with the branch: its answers change')
+          .default(false)
+          .conflicts('freeze'),
+      )
+      .option('--epochs <n>', 'passes over the training samples', whole(1), 12)
+      .option('--batch <n>', 'samples in one step (default: 100, or an eighth of few samples)', whole(2))
+      .option('--rate <x>', 'highest learning rate (default: 0.002, with --joint 0.001)', real(0, 10))
+      .option(
+        '--recipe <name>',
+        `how the branch is built, one of: ${Object.keys(recipes).join(', ')}`,
+        'xnor',
+      )
+      .option('--branch-depth <n>', 'binary convolutions of the branch (default: 4)', whole(1))
+      .option(
+        '--branch-width <n>',
+        'filters of its first one; they double where the map is halved (default: 64)',
+        whole(1),
+      )
+      .option(
+        '--holdout <n>',
+        'training samples held back to choose the threshold (default: a fifth, at most 5000)',
+        whole(1),
+      ),
+  ).action(
+    handle((terminal, file: string, flags: AttachFlags) =>
+      attachCommand(file, flags, terminal, untilCtrlC()),
+    ),
+  );
 }

@@ -1,11 +1,14 @@
 import type { BenchName, BenchResult } from '@tierwise/bench';
 import { TierwiseError } from '@tierwise/core';
 import type { Block } from '@tierwise/train';
+import type { Command } from 'commander';
 import { findChrome } from '../chrome.ts';
 import { writeText } from '../files.ts';
+import { handle, untilCtrlC } from '../handle.ts';
 import { type Terminal, table } from '../terminal.ts';
+import { collect, whole } from '../values.ts';
 
-export interface BenchFlags {
+interface BenchFlags {
   /** Only these cases; all when empty. */
   readonly case: readonly string[];
   readonly runs?: number;
@@ -14,7 +17,7 @@ export interface BenchFlags {
 }
 
 /** `tierwise bench`: one figure of the README, measured here and now, with its rivals in the same run. */
-export async function benchCommand(
+async function benchCommand(
   name: string,
   flags: BenchFlags,
   terminal: Terminal,
@@ -83,4 +86,21 @@ function resultText({ bench, conditions, rows, blocks }: BenchResult): string {
     '',
     table(Object.entries(conditions).map(([name, value]) => [name, String(value)])),
   ].join('\n');
+}
+
+/** Adds `tierwise bench` and its options. */
+export function addBench(program: Command): void {
+  program
+    .command('bench')
+    .description('measure a figure of the README here, rivals in the same run')
+    .argument('<name>', 'kernels, branch, first-answer, edge, wire, plan, train, table1 or fig13')
+    .option('--case <name>', 'only this case; may be repeated', collect, [])
+    .option('--runs <n>', 'samples of each contestant, instead of as many as fit the time', whole(1))
+    .option('--html <file>', 'write a report with charts')
+    .option('--json', 'print one JSON object')
+    .action(
+      handle((terminal, name: string, flags: BenchFlags) =>
+        benchCommand(name, flags, terminal, untilCtrlC()),
+      ),
+    );
 }

@@ -1,4 +1,4 @@
-import type { ModelSummary } from '@tierwise/core';
+import { type ModelSummary, TierwiseError } from '@tierwise/core';
 import { readBundle } from '@tierwise/edge';
 import { extract, readOnnx, summarize } from '@tierwise/graph';
 import type { CodecPolicy } from '@tierwise/plan';
@@ -11,15 +11,21 @@ import {
   type Placement,
   type PlacementOptions,
   ports,
+  recipes,
   reportPage,
   untrainedWeights,
   visitSamples,
 } from '@tierwise/train';
+import { type Command, Option } from 'commander';
+import { dataHelp } from '../data.ts';
 import { readBytes, writeText } from '../files.ts';
-import { linkContext } from '../link.ts';
+import { handle, untilCtrlC } from '../handle.ts';
+import { linkContext, linkNames } from '../link.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
+import { collect, real, whole, wholes } from '../values.ts';
+import { type ExploreFlags, exploreCommand } from './explore.ts';
 
-export interface PlaceFlags {
+interface PlaceFlags {
   readonly link: readonly string[];
   readonly exitRate?: number;
   readonly deviceGflops: number;
@@ -41,7 +47,7 @@ interface Target {
 }
 
 /** `tierwise branch --place`: what a branch would cost at each place of a network, so that one sees where it belongs. */
-export async function placeCommand(target: string, flags: PlaceFlags, terminal: Terminal): Promise<void> {
+async function placeCommand(target: string, flags: PlaceFlags, terminal: Terminal): Promise<void> {
   const { summary, codec, known, exitRate: measured } = await openTarget(target);
   const exitRate = flags.exitRate ?? measured ?? assumedExitRate;
   const source =
@@ -250,4 +256,62 @@ function blocks(
       },
     ]),
   ];
+}
+
+/** Adds `tierwise branch` and its options. */
+export function addBranch(program: Command): void {
+  program
+    .command('branch')
+    .description('where a branch belongs in a network (--place), or how deep it should be (--explore)')
+    .argument('<target>', 'NAME.tierwise, FILE.onnx or the name of a network; --explore takes a name')
+    .option('--place', 'what a branch costs at each place, from expected times; nothing is trained (default)')
+    .option('--explore', 'train small branches of several depths, and show accuracy against size')
+    .optionsGroup('For --place:')
+    .addOption(
+      new Option('--link <name>', `one of: ${linkNames.join(', ')}; may be repeated`)
+        .argParser(collect)
+        .default([], 'fast-4g and wifi-dads'),
+    )
+    .option('--exit-rate <share>', 'of samples at a branch; default: as measured, else 0.75', real(0, 1))
+    .option('--device-gflops <x>', 'speed of the device, multiply and add counted apart', real(0.001, 1e6), 2)
+    .option('--edge-gflops <x>', 'speed of the edge', real(0.001, 1e6), 20)
+    .option('--binary-speedup <x>', 'of the device in binary layers', real(1, 1000), 14)
+    .optionsGroup('For --explore:')
+    .option('--data <name|folder>', dataHelp)
+    .option('-o, --output <folder>', 'checkpoints and results (default: runs/explore-NETWORK-DATA)')
+    .addOption(
+      new Option('--blocks <list>', 'numbers of blocks of binary convolutions')
+        .argParser(wholes(1))
+        .default([1, 2, 3], '1,2,3'),
+    )
+    .addOption(
+      new Option('--dense <list>', 'numbers of binary dense layers')
+        .argParser(wholes(0))
+        .default([0, 1, 2], '0,1,2'),
+    )
+    .option('--recipe <name>', `one of: ${Object.keys(recipes).join(', ')}`, 'xnor')
+    .option('--samples <n>', 'training samples that are used at most', whole(1), 10_000)
+    .option('--holdout <n>', 'of them held back to measure', whole(1), 2000)
+    .option('--epochs <n>', 'of the main network', whole(1), 2)
+    .option('--branch-epochs <n>', 'of each branch', whole(1), 2)
+    .option('--seed <n>', 'of every random choice', whole(0), 1)
+    .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+    .optionsGroup('For both:')
+    .option('--html <file>', 'write a report with charts (default with --explore: report.html in its folder)')
+    .option('--json', 'print one JSON object')
+    .action(
+      handle(
+        (
+          terminal,
+          target: string,
+          flags: PlaceFlags & ExploreFlags & { place?: boolean; explore?: boolean },
+        ) => {
+          if (flags.place && flags.explore)
+            throw new TierwiseError('USAGE', '--place and --explore are two commands: give one of them');
+          return flags.explore
+            ? exploreCommand(target, flags, terminal, untilCtrlC())
+            : placeCommand(target, flags, terminal);
+        },
+      ),
+    );
 }

@@ -2,16 +2,19 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TierwiseError } from '@tierwise/core';
 import { readOnnx, split, summarize, writeOnnx } from '@tierwise/graph';
+import type { Command } from 'commander';
 import { readBytes, withFile } from '../files.ts';
+import { handle } from '../handle.ts';
 import { bytesText, type Terminal, table } from '../terminal.ts';
+import { collect } from '../values.ts';
 
-export interface CutFlags {
+interface CutFlags {
   readonly at: readonly string[];
   readonly output: string;
 }
 
 /** `tierwise cut`: two valid ONNX files, what comes before some tensors and what comes after them. */
-export async function cutCommand(file: string, flags: CutFlags, terminal: Terminal): Promise<void> {
+async function cutCommand(file: string, flags: CutFlags, terminal: Terminal): Promise<void> {
   if (flags.at.length === 0)
     throw new TierwiseError(
       'USAGE',
@@ -43,4 +46,21 @@ export async function cutCommand(file: string, flags: CutFlags, terminal: Termin
       ]),
     ]),
   );
+}
+
+/** Adds `tierwise cut` and its options. */
+export function addCut(program: Command): void {
+  program
+    .command('cut')
+    .description('cut an ONNX file into two valid ones')
+    .argument('<file>', 'FILE.onnx')
+    .option(
+      '--at <tensor>',
+      'a tensor that crosses the cut (`tierwise inspect` lists them); may be repeated',
+      collect,
+      [],
+    )
+    .requiredOption('-o, --output <folder>', 'where head.onnx and tail.onnx are written')
+    .option('--json', 'print one JSON object')
+    .action(handle((terminal, file: string, flags: CutFlags) => cutCommand(file, flags, terminal)));
 }

@@ -5,7 +5,9 @@ import { tensor, toTierwiseError } from '@tierwise/core';
 import { GraphBuilder, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 import { datasetNames } from '@tierwise/train';
+import type { Command } from 'commander';
 import { findChrome } from '../chrome.ts';
+import { handle } from '../handle.ts';
 import { type Terminal, table } from '../terminal.ts';
 
 interface Check {
@@ -17,7 +19,7 @@ interface Check {
 }
 
 /** `tierwise doctor`: what this machine has and lacks. Each check tries the thing, not its version number. */
-export async function doctorCommand(terminal: Terminal): Promise<void> {
+async function doctorCommand(terminal: Terminal): Promise<void> {
   const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
   const checks: Check[] = [
     {
@@ -145,4 +147,13 @@ async function dataset(name: string): Promise<Check> {
   const found =
     name === 'cifar-10' ? 'not here; to be unpacked by hand' : 'not here; downloaded on first use';
   return { name: `data ${name}`, ok: true, found, needed: '' };
+}
+
+/** Adds `tierwise doctor` and its options. */
+export function addDoctor(program: Command): void {
+  program
+    .command('doctor')
+    .description('say what this machine has and lacks')
+    .option('--json', 'print one JSON object')
+    .action(handle((terminal) => doctorCommand(terminal)));
 }

@@ -7,19 +7,22 @@ import {
   measureConfidence,
   rejectionText,
 } from '@tierwise/train';
+import type { Command } from 'commander';
 import { type MeasureFlags, openBundle } from '../bundle.ts';
-import { loadData } from '../data.ts';
+import { dataHelp, loadData } from '../data.ts';
 import { writeText } from '../files.ts';
+import { handle, untilCtrlC } from '../handle.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
+import { whole } from '../values.ts';
 
-export interface EvalFlags extends MeasureFlags {
+interface EvalFlags extends MeasureFlags {
   /** Pictures of other things, to measure how many are told to be none of the classes. */
   readonly strangers?: string;
   readonly html?: string;
 }
 
 /** `tierwise eval`: the composite as deployed, over every test sample. */
-export async function evalCommand(
+async function evalCommand(
   bundle: string,
   flags: EvalFlags,
   terminal: Terminal,
@@ -85,4 +88,25 @@ function confidenceText({ calibration, temperature, classes, rejection }: Confid
   ]);
   lines.push(table([['class', 'samples', 'composite', 'branch', 'exits'], ...rows]));
   return lines.join('\n');
+}
+
+/** Adds `tierwise eval` and its options. */
+export function addEval(program: Command): void {
+  program
+    .command('eval')
+    .description('measure a bundle as it is deployed, over every test sample')
+    .argument('<bundle>', 'NAME.tierwise')
+    .requiredOption('--data <name|folder>', dataHelp)
+    .option(
+      '--strangers <name|folder>',
+      'pictures of other things, to measure how well they are told from the classes',
+    )
+    .option('--html <file>', 'write a report with the reliability chart')
+    .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+    .option('--json', 'print one JSON object')
+    .action(
+      handle((terminal, bundle: string, flags: EvalFlags) =>
+        evalCommand(bundle, flags, terminal, untilCtrlC()),
+      ),
+    );
 }

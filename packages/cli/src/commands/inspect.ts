@@ -5,17 +5,20 @@ import { readBundle } from '@tierwise/edge';
 import { findStem, readOnnx, summarize } from '@tierwise/graph';
 import type { Artifact, Manifest } from '@tierwise/plan';
 import { trainingFacts, wilson } from '@tierwise/train';
+import type { Command } from 'commander';
 import { readBytes, withFile } from '../files.ts';
+import { handle } from '../handle.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
+import { collectDim } from '../values.ts';
 import { shareText } from './eval.ts';
 
-export interface InspectFlags {
+interface InspectFlags {
   /** `name=size` for dimensions that the file leaves open. */
   readonly dim: Readonly<Record<string, number>>;
 }
 
 /** `tierwise inspect`: what is in an ONNX file, a branch program or a bundle. */
-export async function inspectCommand(path: string, flags: InspectFlags, terminal: Terminal): Promise<void> {
+async function inspectCommand(path: string, flags: InspectFlags, terminal: Terminal): Promise<void> {
   const found = await withFile(path, 'read', stat(path));
   if (found.isDirectory()) return inspectBundle(path, terminal);
   const bytes = await readBytes(path);
@@ -143,4 +146,24 @@ function backboneText(backbone: unknown): string[] {
   if (typeof backbone !== 'object' || backbone === null) return [];
   const { file, notes } = backbone as { readonly file?: unknown; readonly notes?: unknown };
   return [`main network from ${file}`, ...(Array.isArray(notes) ? notes.map((note) => `  ${note}`) : [])];
+}
+
+/** Adds `tierwise inspect` and its options. */
+export function addInspect(program: Command): void {
+  program
+    .command('inspect')
+    .description('say what is in an ONNX file, a branch program or a bundle')
+    .argument('<file>', 'FILE.onnx, FILE.safetensors or NAME.tierwise')
+    .option(
+      '--dim <name=size>',
+      'size of a dimension that the file leaves open; may be repeated',
+      collectDim,
+      {},
+    )
+    .option('--json', 'print one JSON object')
+    .action(
+      handle((terminal, file: string, flags: { dim: Record<string, number> }) =>
+        inspectCommand(file, flags, terminal),
+      ),
+    );
 }

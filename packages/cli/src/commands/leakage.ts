@@ -7,11 +7,15 @@ import {
   precisionText,
   psnrText,
 } from '@tierwise/train';
+import type { Command } from 'commander';
 import { type MeasureFlags, openBundle } from '../bundle.ts';
+import { dataHelp } from '../data.ts';
 import { writeText } from '../files.ts';
+import { handle, untilCtrlC } from '../handle.ts';
 import { percent, type Terminal, table } from '../terminal.ts';
+import { whole } from '../values.ts';
 
-export interface LeakageFlags extends MeasureFlags {
+interface LeakageFlags extends MeasureFlags {
   readonly samples: number;
   readonly seed: number;
   readonly html?: string;
@@ -19,7 +23,7 @@ export interface LeakageFlags extends MeasureFlags {
 }
 
 /** `tierwise leakage`: how well pictures can be rebuilt from what is sent. */
-export async function leakageCommand(
+async function leakageCommand(
   bundle: string,
   flags: LeakageFlags,
   terminal: Terminal,
@@ -67,4 +71,24 @@ function leakageText(leakage: Leakage): string {
     '* as deployed; found: nearest to the picture that it was made from',
     ...leakageNotes(leakage),
   ].join('\n');
+}
+
+/** Adds `tierwise leakage` and its options. */
+export function addLeakage(program: Command): void {
+  program
+    .command('leakage')
+    .description('measure how well pictures can be rebuilt from what a bundle sends, at every precision')
+    .argument('<bundle>', 'NAME.tierwise')
+    .requiredOption('--data <name|folder>', dataHelp)
+    .option('--samples <n>', 'test pictures that are rebuilt, and told from each other', whole(2), 1000)
+    .option('--seed <n>', 'of every random choice', whole(0), 1)
+    .option('--html <file>', 'write a report with charts and rebuilt pictures')
+    .option('--inverter <file>', 'write the linear inverter as JSON, for a page that shows what it reveals')
+    .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+    .option('--json', 'print one JSON object')
+    .action(
+      handle((terminal, bundle: string, flags: LeakageFlags) =>
+        leakageCommand(bundle, flags, terminal, untilCtrlC()),
+      ),
+    );
 }

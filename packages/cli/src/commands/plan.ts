@@ -1,10 +1,13 @@
 import { TierwiseError, toTierwiseError } from '@tierwise/core';
 import { readBundle } from '@tierwise/edge';
 import { type Plan, type StrategyName, strategies } from '@tierwise/plan';
-import { linkContext } from '../link.ts';
+import type { Command } from 'commander';
+import { handle } from '../handle.ts';
+import { linkContext, linkNames } from '../link.ts';
 import { bytesText, type Terminal, table } from '../terminal.ts';
+import { real } from '../values.ts';
 
-export interface PlanFlags {
+interface PlanFlags {
   readonly strategy?: string;
   readonly link: string;
   readonly deviceGflops: number;
@@ -13,7 +16,7 @@ export interface PlanFlags {
 }
 
 /** `tierwise plan`: the Plans that the strategies make of a bundle on a link, and what each predicts for one sample. */
-export async function planCommand(bundle: string, flags: PlanFlags, terminal: Terminal): Promise<void> {
+async function planCommand(bundle: string, flags: PlanFlags, terminal: Terminal): Promise<void> {
   const context = linkContext(flags.link);
   if (flags.strategy !== undefined && !Object.hasOwn(strategies, flags.strategy))
     throw new TierwiseError(
@@ -65,4 +68,19 @@ function text(plans: readonly Plan[], flags: PlanFlags, downlinkBitsPerSecond: n
     `Predicted for one warm sample on ${flags.link}, ${flags.deviceGflops} GFLOP/s on the device and ${flags.edgeGflops} on the edge; nothing is measured here.`,
     table([['strategy', 'sections', 'exits', 'ms', 'bytes up', 'first download'], ...rows]),
   ].join('\n');
+}
+
+/** Adds `tierwise plan` and its options. */
+export function addPlan(program: Command): void {
+  program
+    .command('plan')
+    .description('the Plan that each strategy makes of a bundle, and what it predicts')
+    .argument('<bundle>', 'NAME.tierwise')
+    .option('--strategy <name>', `one of: ${Object.keys(strategies).join(', ')}; default all of them`)
+    .option('--link <name>', `one of: ${linkNames.join(', ')}`, 'fast-4g')
+    .option('--device-gflops <x>', 'speed of the device, multiply and add counted apart', real(0.001, 1e6), 2)
+    .option('--edge-gflops <x>', 'speed of the edge', real(0.001, 1e6), 20)
+    .option('--raw-input', 'the picture itself may leave the device', false)
+    .option('--json', 'print one JSON object')
+    .action(handle((terminal, bundle: string, flags: PlanFlags) => planCommand(bundle, flags, terminal)));
 }

@@ -1,12 +1,16 @@
 import { branchScores, energies, rejectionThreshold, rewriteManifest } from '@tierwise/train';
+import { type Command, Option } from 'commander';
 import { type MeasureFlags, openBundle } from '../bundle.ts';
+import { dataHelp } from '../data.ts';
+import { handle, untilCtrlC } from '../handle.ts';
 import { percent, type Terminal } from '../terminal.ts';
-import { chooseSamples, type ThresholdFlags, warnings } from './threshold.ts';
+import { whole } from '../values.ts';
+import { chooseSamples, sampleChoices, type ThresholdFlags, warnings } from './threshold.ts';
 
-export type RejectionFlags = MeasureFlags & Pick<ThresholdFlags, 'samples' | 'write'>;
+type RejectionFlags = MeasureFlags & Pick<ThresholdFlags, 'samples' | 'write'>;
 
 /** `tierwise rejection`: the energy below which a picture is none of these, and its writing into the bundle. */
-export async function rejectionCommand(
+async function rejectionCommand(
   bundle: string,
   flags: RejectionFlags,
   terminal: Terminal,
@@ -43,4 +47,31 @@ export async function rejectionCommand(
       ].join('\n');
     },
   );
+}
+
+/** Adds `tierwise rejection` and its options. */
+export function addRejection(program: Command): void {
+  program
+    .command('rejection')
+    .description(
+      'choose below which energy of its scores the branch tells a picture to be none of the classes',
+    )
+    .argument('<bundle>', 'NAME.tierwise')
+    .requiredOption('--data <name|folder>', dataHelp)
+    .addOption(
+      new Option(
+        '--samples <which>',
+        'of which 5 % are to be below: those that the training held back, the training half of the data, or the test set (only to look at)',
+      )
+        .choices(sampleChoices)
+        .default('held-back'),
+    )
+    .option('--write', 'store the energy in the bundle', false)
+    .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+    .option('--json', 'print one JSON object')
+    .action(
+      handle((terminal, bundle: string, flags: RejectionFlags) =>
+        rejectionCommand(bundle, flags, terminal, untilCtrlC()),
+      ),
+    );
 }

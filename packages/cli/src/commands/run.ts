@@ -5,18 +5,21 @@ import { type Answer, load, type SocketConstructor } from '@tierwise/device';
 import { onnxEngine } from '@tierwise/ort';
 import { strategies } from '@tierwise/plan';
 import { readPicture } from '@tierwise/train';
+import type { Command } from 'commander';
 import { WebSocket } from 'ws';
 import { readBytes } from '../files.ts';
+import { handle, untilCtrlC } from '../handle.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
+import { real } from '../values.ts';
 
-export interface RunFlags {
+interface RunFlags {
   readonly edge?: string;
   readonly strategy: string;
   readonly threshold?: number;
 }
 
 /** `tierwise run`: this machine is the device; the pictures are classified one after the other. */
-export async function runCommand(
+async function runCommand(
   bundle: string,
   images: readonly string[],
   flags: RunFlags,
@@ -83,3 +86,25 @@ const fetchFile: typeof fetch = async (input, init) => {
   const url = new URL(input instanceof Request ? input.url : input);
   return new Response(await readBytes(fileURLToPath(url)));
 };
+
+/** Adds `tierwise run` and its options. */
+export function addRun(program: Command): void {
+  program
+    .command('run')
+    .description('classify pictures with this machine as the device')
+    .argument('<bundle>', 'NAME.tierwise, or the address of one that an edge serves')
+    .argument('<image...>', 'PNG, JPEG, WebP, ...')
+    .option('--edge <url>', 'where unsure pictures are finished')
+    .option('--strategy <name>', 'lcdnn, device-only or edge-only', 'lcdnn')
+    .option(
+      '--threshold <x>',
+      "entropy below which the device answers, instead of the bundle's",
+      real(0, 1.01),
+    )
+    .option('--json', 'print one JSON object')
+    .action(
+      handle((terminal, bundle: string, images: string[], flags: RunFlags) =>
+        runCommand(bundle, images, flags, terminal, untilCtrlC()),
+      ),
+    );
+}

@@ -18,14 +18,18 @@ import {
   thresholdOf,
   wilson,
 } from '@tierwise/train';
+import { type Command, Option } from 'commander';
 import { type MeasureFlags, type OpenedBundle, openBundle } from '../bundle.ts';
+import { dataHelp } from '../data.ts';
 import { writeText } from '../files.ts';
-import { linkContext } from '../link.ts';
+import { handle, untilCtrlC } from '../handle.ts';
+import { linkContext, linkNames } from '../link.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
+import { real, whole } from '../values.ts';
 import { shareText } from './eval.ts';
 
 export const sampleChoices = ['held-back', 'train', 'test'] as const;
-export const algorithms = ['exact', 'printed'] as const;
+const algorithms = ['exact', 'printed'] as const;
 
 export interface ThresholdFlags extends MeasureFlags {
   readonly samples: (typeof sampleChoices)[number];
@@ -42,7 +46,7 @@ export interface ThresholdFlags extends MeasureFlags {
 }
 
 /** A point of the curve with what it means for a user. */
-interface Option extends CurvePoint {
+interface Candidate extends CurvePoint {
   readonly name: string;
   readonly accuracyInterval: Interval;
   readonly exitRateInterval: Interval;
@@ -50,7 +54,7 @@ interface Option extends CurvePoint {
 }
 
 /** `tierwise threshold`: what every threshold would do, which one reaches the targets, and its writing into the bundle. */
-export async function thresholdCommand(
+async function thresholdCommand(
   bundle: string,
   flags: ThresholdFlags,
   terminal: Terminal,
@@ -72,7 +76,7 @@ export async function thresholdCommand(
     minExitRate: flags.minExit,
   };
   const latencyMs = (point: CurvePoint) => expectedMs(manifest, point, flags, context);
-  const option = (name: string, point: CurvePoint): Option => ({
+  const option = (name: string, point: CurvePoint): Candidate => ({
     name,
     ...point,
     accuracyInterval: wilson(point.accuracy, samples.length),
@@ -139,7 +143,7 @@ export async function thresholdCommand(
 
 const head = ['', 'threshold', 'accuracy', 'exit', 'bytes a request', 'ms'] as const;
 
-function row(option: Option): string[] {
+function row(option: Candidate): string[] {
   return [
     option.name,
     option.threshold.toPrecision(4),
@@ -214,7 +218,7 @@ export function chooseSamples(
 async function write(
   folder: string,
   { manifest, composite, data }: OpenedBundle,
-  chosen: Option,
+  chosen: Candidate,
   count: number,
   flags: ThresholdFlags,
   terminal: Terminal,
@@ -258,4 +262,50 @@ async function write(
   terminal.note(
     `On the test set: composite ${percent(measured.composite.accuracy)}, ${percent(measured.composite.exitRate)} exit, main ${percent(mainAccuracy)}.`,
   );
+}
+
+/** Adds `tierwise threshold` and its options. */
+export function addThreshold(program: Command): void {
+  program
+    .command('threshold')
+    .description('show what every exit threshold of a bundle would do, and choose one')
+    .argument('<bundle>', 'NAME.tierwise')
+    .requiredOption('--data <name|folder>', dataHelp)
+    .addOption(
+      new Option(
+        '--samples <which>',
+        'of the data: those that the training held back, its training half, or the test set (only to look at)',
+      )
+        .choices(sampleChoices)
+        .default('held-back'),
+    )
+    .option('--min-accuracy <share>', 'least accuracy of the composite, 0 to 1', real(0, 1))
+    .option('--max-upload <bytes>', 'most bytes sent for a request, on average', real(0, 1e9))
+    .option('--min-exit <share>', 'least share of samples that exit on the device, 0 to 1', real(0, 1))
+    .option(
+      '--tolerance <share>',
+      'accuracy given up for more exits, without --min-accuracy',
+      real(0, 1),
+      0.0003,
+    )
+    .addOption(
+      new Option(
+        '--algorithm <name>',
+        'exact: sweep over all thresholds; printed: algorithm 2 of the LcDNN paper, a random walk, for comparison',
+      )
+        .choices(algorithms)
+        .default('exact'),
+    )
+    .option('--link <name>', `for the expected latency; one of: ${linkNames.join(', ')}`, 'fast-4g')
+    .option('--device-gflops <x>', 'speed of the device, multiply and add counted apart', real(0.001, 1e6), 2)
+    .option('--edge-gflops <x>', 'speed of the edge', real(0.001, 1e6), 20)
+    .option('--write', 'store the threshold in the bundle, measured anew on the test set', false)
+    .option('--html <file>', 'write a report with the curves')
+    .option('--threads <n>', 'default: one per core, at most 4', whole(1))
+    .option('--json', 'print one JSON object, with the whole curve')
+    .action(
+      handle((terminal, bundle: string, flags: ThresholdFlags) =>
+        thresholdCommand(bundle, flags, terminal, untilCtrlC()),
+      ),
+    );
 }

@@ -6,17 +6,21 @@ import {
   mirrorOf,
   type Network,
   networkComposite,
+  networks,
   type OptimizerName,
   optimizers,
   phasesOf,
   type RecipeName,
+  recipes,
   schedules,
   stemDimsOf,
   type TrainingSettings,
   train,
   writePortableStep,
 } from '@tierwise/train';
-import { loadData } from '../data.ts';
+import type { Command } from 'commander';
+import { dataHelp, loadData } from '../data.ts';
+import { handle, untilCtrlC } from '../handle.ts';
 import type { Terminal } from '../terminal.ts';
 import {
   augmentationOf,
@@ -25,12 +29,14 @@ import {
   finishTraining,
   type TrainingFlags,
   trainingRun,
+  withTrainingOptions,
 } from '../training.ts';
+import { real, whole } from '../values.ts';
 
 /** Samples held back of many: more of them would not choose a better threshold. */
 const mostHeldBack = 5000;
 
-export interface TrainFlags extends TrainingFlags {
+interface TrainFlags extends TrainingFlags {
   readonly network: string;
   readonly output: string;
   readonly schedule: string;
@@ -46,11 +52,7 @@ export interface TrainFlags extends TrainingFlags {
 }
 
 /** `tierwise train`: from a data set to a bundle, by way of a checkpoint beside it. */
-export async function trainCommand(
-  flags: TrainFlags,
-  terminal: Terminal,
-  signal: AbortSignal,
-): Promise<void> {
+async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: AbortSignal): Promise<void> {
   const folder = bundleFolder(flags.output);
   const network = findNetwork(flags.network);
   const schedule = oneOf('--schedule', flags.schedule, schedules);
@@ -133,4 +135,71 @@ function oneOf<const T extends string>(flag: string, value: string, known: reado
   if (found === undefined)
     throw new TierwiseError('USAGE', `${flag}: there is no "${value}"; there are ${known.join(', ')}`);
   return found;
+}
+
+/** Adds `tierwise train` and its options. */
+export function addTrain(program: Command): void {
+  withTrainingOptions(
+    program
+      .command('train')
+      .description('train a composite from scratch and write it as a bundle')
+      .requiredOption('--network <name>', `one of: ${Object.keys(networks).join(', ')}`)
+      .requiredOption('--data <name|folder>', dataHelp)
+      .requiredOption('-o, --output <folder>', 'the bundle to write, NAME.tierwise')
+      .option(
+        '--schedule <name>',
+        'joint: main network and branch at once; main-first: then the branch on the frozen main network, by distillation',
+        'joint',
+      )
+      .option(
+        '--epochs <n>',
+        'passes over the training samples; of the main network when it goes first',
+        whole(1),
+        12,
+      )
+      .option('--branch-epochs <n>', 'of the branch when it goes second (default: as --epochs)', whole(1))
+      .option(
+        '--batch <n>',
+        "samples in one step (default: the network's own, or an eighth of few samples)",
+        whole(2),
+      )
+      .option(
+        '--optimizer <name>',
+        `one of: ${Object.keys(optimizers).join(', ')} (default: adam for joint, else the network's own)`,
+      )
+      .option(
+        '--rate <x>',
+        "highest learning rate, with a warm-up before and a cosine after it (default: the optimizer's own)",
+        real(0, 10),
+      )
+      .option(
+        '--branch-rate <x>',
+        'of the branch when it goes second, with adam (default: 0.002)',
+        real(0, 10),
+      )
+      .option(
+        '--main <checkpoint>',
+        'with main-first: take the trained main network of another run, which differs in its branch only',
+      )
+      .option(
+        '--export-step <folder>',
+        'write the first phase as files, to be run by ONNX Runtime on another machine, instead of training it here',
+      )
+      .option(
+        '--recipe <name>',
+        `how the branch is built, one of: ${Object.keys(recipes).join(', ')}`,
+        'xnor',
+      )
+      .option(
+        '--branch-depth <n>',
+        'binary convolutions of a branch that does not mirror the network',
+        whole(1),
+      )
+      .option('--branch-width <n>', 'filters of its first one; they double where the map is halved', whole(1))
+      .option(
+        '--holdout <n>',
+        'training samples held back to choose the threshold (default: a fifth, at most 5000)',
+        whole(1),
+      ),
+  ).action(handle((terminal, flags: TrainFlags) => trainCommand(flags, terminal, untilCtrlC())));
 }
