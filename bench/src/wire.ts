@@ -50,7 +50,7 @@ export async function benchWire(options: BenchOptions): Promise<BenchResult> {
       resnet18: 'one map of 64 x 32 x 32: smooth random blobs behind a ReLU',
       runs: 'contestants in turn; MB are of float32 put in or given out, medians',
       deflate: 'CompressionStream deflate-raw of the codes in 8 bits, the only packer that every page has',
-      bound: 'memcpy: a copy of the float32 tensor into new memory, the denominator of every ...OfMemcpy',
+      bound: 'copy: of the float32 tensor into new memory, the denominator of every ...OfCopy',
     },
     rows,
   };
@@ -65,15 +65,15 @@ function rowsOf(name: string, megabytes: number, { bytes, packMs, unpackMs }: Wi
       bytes: bytes[codec]!,
       packMbPerSecond: perSecond(packMs, codec),
       unpackMbPerSecond: perSecond(unpackMs, codec),
-      packOfMemcpy: versus('memcpy', packMs),
-      unpackOfMemcpy: versus('memcpy', unpackMs),
+      packOfCopy: versus('copy', packMs),
+      unpackOfCopy: versus('copy', unpackMs),
       packVsDeflate: versus('deflate', packMs),
       unpackVsDeflate: versus('deflate', unpackMs),
       packVsJson: versus('json', packMs),
       unpackVsJson: versus('json', unpackMs),
     };
     return {
-      case: `${name}, ${codec}`,
+      case: `${name} ${codec}`,
       metrics: Object.fromEntries(Object.entries(metrics).map(([key, value]) => [key, significant(value)])),
     };
   });

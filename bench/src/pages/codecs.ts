@@ -41,7 +41,7 @@ export function rivals({ lo, hi }: Packing): Codec[] {
       unpack: (bytes) => Float32Array.from(JSON.parse(new TextDecoder().decode(bytes))),
     },
     {
-      name: 'memcpy',
+      name: 'copy',
       pack: (values) => new Uint8Array(values.slice().buffer),
       unpack: (bytes) => new Float32Array(bytes.slice().buffer),
     },
