@@ -11,7 +11,7 @@ import { buildPage, serveSite } from './site.ts';
 import { median, significant } from './statistics.ts';
 
 /** Tensors at the cut: of LeNet, and of the size that a ResNet-18 for 32 x 32 pictures has. */
-export const wireCases = [{ name: 'lenet' }, { name: 'resnet18' }] as const;
+export const wireCases = [{ name: 'lenet' }, { name: 'resnet' }] as const;
 
 /** How long a case is raced, once to pack and once to unpack. */
 const caseMs = 8000;
@@ -23,7 +23,7 @@ export async function benchWire(options: BenchOptions): Promise<BenchResult> {
   const cases = chooseCases(wireCases, options.cases);
   onProgress('building the page');
   const digits = await openDigits(digitCount, signal);
-  const stems = { lenet: lenetStems(digits), resnet18: smoothMaps() };
+  const stems = { lenet: lenetStems(digits), resnet: smoothMaps() };
   const files = new Map(await buildPage('wire'));
   for (const { name } of cases) files.set(`${name}.bin`, new Uint8Array(stems[name].values.buffer));
   await using site = await serveSite(files, { compress: false });
@@ -47,7 +47,7 @@ export async function benchWire(options: BenchOptions): Promise<BenchResult> {
       ...conditions,
       thread: 'main thread of one page',
       lenet: `${digitCount} stem outputs of 20 x 12 x 12 (lenet-mnist): ${digits.source}`,
-      resnet18: 'one map of 64 x 32 x 32: smooth random blobs behind a ReLU',
+      resnet: 'one map of 64 x 32 x 32, as a ResNet-18 cuts: smooth random blobs behind a ReLU',
       runs: 'contestants in turn; MB are of float32 put in or given out, medians',
       deflate: 'CompressionStream deflate-raw of the codes in 8 bits, the only packer that every page has',
       bound: 'copy: of the float32 tensor into new memory, the denominator of every ...OfCopy',
