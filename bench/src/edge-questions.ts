@@ -1,5 +1,5 @@
 import { tensor } from '@tierwise/core';
-import { type StrategyName, strategies } from '@tierwise/plan';
+import { type Context, type Profile, type Requirement, type StrategyName, strategies } from '@tierwise/plan';
 import { encodeBody, encodeFrame, type InferRequest, pack } from '@tierwise/wire';
 import type { Digits } from './digits.ts';
 import { keyPlaceholder } from './edge-client.ts';
@@ -28,19 +28,22 @@ export function questionsFor(sends: Sends, digits: Digits): Uint8Array[] {
 
 type Sample = Digits['pixels'][number];
 
-const profile = { deviceFlopsPerSecond: 2e9, edgeFlopsPerSecond: 2e10 };
-const context = {
-  uplinkBitsPerSecond: 1e7,
-  downlinkBitsPerSecond: 1e7,
-  roundTripMs: 10,
-  edge: true,
-  resident: [],
-};
-const requirement = { objective: 'latency', rawInputMayLeave: true } as const;
+/** What Plans are made for here: they are the same for all sensible numbers. */
+export const assumed = {
+  profile: { deviceFlopsPerSecond: 2e9, edgeFlopsPerSecond: 2e10, exitRate: 0.9 },
+  context: {
+    uplinkBitsPerSecond: 1e7,
+    downlinkBitsPerSecond: 1e7,
+    roundTripMs: 10,
+    edge: true,
+    resident: [],
+  },
+  requirement: { objective: 'latency' as const, rawInputMayLeave: true },
+} satisfies { profile: Profile; context: Context; requirement: Requirement };
 
 /** What a page sends that follows the Plan of `strategy` and was not sure. */
 function frame(strategy: StrategyName, sample: Sample, { manifest }: Digits): Uint8Array {
-  const { plan } = strategies[strategy](manifest, profile, context, requirement);
+  const { plan } = strategies[strategy](manifest, assumed.profile, assumed.context, assumed.requirement);
   const section = plan.sections.at(-1)!;
   const [link] = plan.links.filter(({ to }) => to === section.id);
   const bytes = pack(sample, link!.codec);

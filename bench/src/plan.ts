@@ -13,6 +13,7 @@ import {
 import { chooseCases } from './cases.ts';
 import { machineConditions } from './conditions.ts';
 import { digitsBundle } from './digits.ts';
+import { assumed } from './edge-questions.ts';
 import { type BenchOptions, raceOptions } from './options.ts';
 import { type Contestant, race } from './pages/race.ts';
 import type { BenchResult, BenchRow } from './result.ts';
@@ -23,15 +24,7 @@ export const planCases = ['lenet', 'resnet18', 'resnet18-224', 'mobilenet-v2-224
 
 const caseMs = 4000;
 
-const profile = { deviceFlopsPerSecond: 2e9, edgeFlopsPerSecond: 2e10, exitRate: 0.9 };
-const context = {
-  uplinkBitsPerSecond: 1e7,
-  downlinkBitsPerSecond: 1e7,
-  roundTripMs: 10,
-  edge: true,
-  resident: [],
-};
-const requirement = { objective: 'latency', rawInputMayLeave: true } as const;
+const { profile, context, requirement } = assumed;
 
 /**
  * `tierwise bench plan`: how long a Plan takes, and a comparison of all places for a branch, against reading what they
