@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 /** The rooms in the order of the arrows: a room may use rooms of earlier rows, never one of its own row or a later. */
 const rows = [
   ['core'],
-  ['graph', 'wire', 'plan', 'relay'],
+  ['graph', 'wire', 'plan', 'relay', 'data', 'report'],
   ['binary'],
   ['runtime'],
   ['ort'],
@@ -16,7 +16,7 @@ const rows = [
   ['cli'],
 ];
 /** Rooms that run in a page and in a server alike: no Node API. */
-const anywhere = ['core', 'graph', 'wire', 'plan', 'binary', 'runtime', 'device'];
+const anywhere = ['core', 'graph', 'wire', 'plan', 'report', 'binary', 'runtime', 'device'];
 /** Rooms that a page may load. `graph` is not one: its protobuf code is as large as the budget of a whole page. */
 const forPages = ['core', 'wire', 'plan', 'binary', 'runtime', 'device'];
 

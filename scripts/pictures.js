@@ -67,13 +67,31 @@ function roomsPicture() {
       .uses.filter((used) => !all.get(name).uses.some((other) => reach(all, other).has(used)))
       .map((used) => [name, used]),
   );
-  const [width, rowHeight, boxWidth, boxHeight] = [720, 96, 130, 44];
+  const [width, rowHeight, boxWidth, boxHeight] = [720, 96, 112, 44];
+  // An arrow over several rows keeps a place of its own in each row between, so that it passes beside the rooms there.
+  const routes = arrows.map(([from, to]) => {
+    const between = [];
+    for (let i = depth(from) - 1; i > depth(to); i--) {
+      between.push(`${from} to ${to} at ${i}`);
+      rows[i].push(between.at(-1));
+    }
+    return [from, ...between, to];
+  });
+  const near = (name) =>
+    routes.flatMap((route) => {
+      const at = route.indexOf(name);
+      return at < 0 ? [] : [route[at - 1], route[at + 1]].filter(Boolean);
+    });
   const x = new Map();
   // Rooms of a page to the right, others to the left; then each near those that it is joined to.
   const place = (row) => {
-    row.forEach((name, i) => {
-      x.set(name, ((i + 1) * width) / (row.length + 1));
-    });
+    const share = (name) => (all.has(name) ? 1 : 0.3);
+    const total = row.reduce((sum, name) => sum + share(name), 0);
+    let before = 0;
+    for (const name of row) {
+      x.set(name, ((before + share(name) / 2) * width) / total);
+      before += share(name);
+    }
   };
   for (const row of rows) {
     row.sort((a, b) => Number(inPage.has(a)) - Number(inPage.has(b)) || a.localeCompare(b));
@@ -81,23 +99,23 @@ function roomsPicture() {
   }
   for (let pass = 0; pass < 8; pass++) {
     for (const row of rows) {
-      const centre = (name) => {
-        const near = arrows
-          .filter((pair) => pair.includes(name))
-          .flat()
-          .filter((other) => other !== name);
-        return near.reduce((sum, other) => sum + x.get(other), 0) / near.length;
-      };
+      const centre = (name) =>
+        near(name).reduce((sum, other, _, { length }) => sum + x.get(other) / length, 0);
       const centres = new Map(row.map((name) => [name, centre(name)]));
       row.sort((a, b) => centres.get(a) - centres.get(b) || a.localeCompare(b));
       place(row);
     }
   }
-  const y = (name) => 12 + (rows.length - 1 - depth(name)) * rowHeight;
+  const rowOf = (name) => rows.findIndex((row) => row.includes(name));
+  const y = (name) => 12 + (rows.length - 1 - rowOf(name)) * rowHeight;
   const height = 12 + (rows.length - 1) * rowHeight + boxHeight + 44;
-  const parts = arrows.map(([from, to]) => {
-    const [x1, y1, x2, y2] = [x.get(from), y(from) + boxHeight, x.get(to), y(to) - 2];
-    return `<path class="arrow" d="M${x1.toFixed(1)} ${y1}C${x1.toFixed(1)} ${y1 + 34} ${x2.toFixed(1)} ${y2 - 34} ${x2.toFixed(1)} ${y2}"/>`;
+  const parts = routes.map((route) => {
+    const steps = route.slice(1).map((to, i) => {
+      const [x1, y1, x2, y2] = [x.get(route[i]), y(route[i]) + boxHeight, x.get(to), y(to)];
+      const curve = `C${x1.toFixed(1)} ${y1 + 34} ${x2.toFixed(1)} ${y2 - 34} ${x2.toFixed(1)} ${y2}`;
+      return all.has(to) ? curve : `${curve}V${y2 + boxHeight}`;
+    });
+    return `<path class="arrow" d="M${x.get(route[0]).toFixed(1)} ${y(route[0]) + boxHeight}${steps.join('')}"/>`;
   });
   for (const name of names) {
     const kind = inPage.has(name) && name !== 'graph' ? 'page' : all.get(name).anywhere ? 'box' : 'node';

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { random, type Tensor, tensor } from '@tierwise/core';
+import { loadDataset } from '@tierwise/data';
 import { extract, type ModelProto, readOnnx, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 import { type Manifest, parseManifest } from '@tierwise/plan';
-import { loadDataset, ports } from '@tierwise/train';
+import { ports } from '@tierwise/train';
 import { repository } from './runs.ts';
 
 /** Pictures of digits, and what the stem of the committed LeNet makes of them. */

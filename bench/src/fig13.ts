@@ -1,14 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { argmax, tensor } from '@tierwise/core';
+import type { Dataset, DatasetSplit } from '@tierwise/data';
 import { readBundle } from '@tierwise/edge';
 import { extract, foldAffine, type ModelProto, quantizeInt8, readOnnx, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 import type { Context, Manifest } from '@tierwise/plan';
 import { linkProfiles } from '@tierwise/relay';
+import type { Block } from '@tierwise/report';
 import {
-  type Block,
-  type Dataset,
-  type DatasetSplit,
   evaluationOf,
   expectedLatency,
   findNetwork,

@@ -1,4 +1,4 @@
-import { type Block, reportPage } from '@tierwise/train';
+import { type Block, reportPage } from '@tierwise/report';
 import type { BenchResult } from './result.ts';
 
 /** The report of a benchmark: what it drew itself, or else a bar chart for every metric; then the conditions. */

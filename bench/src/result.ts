@@ -1,4 +1,4 @@
-import type { Block } from '@tierwise/train';
+import type { Block } from '@tierwise/report';
 
 /** What every benchmark gives; `--json` prints it without `blocks`. */
 export interface BenchResult {

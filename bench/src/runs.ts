@@ -3,15 +3,13 @@ import { availableParallelism } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isTierwiseError, readSafetensors, TierwiseError } from '@tierwise/core';
+import { type Dataset, type DatasetSplit, loadDataset } from '@tierwise/data';
 import { readBundle } from '@tierwise/edge';
 import type { Manifest } from '@tierwise/plan';
 import {
-  type Dataset,
-  type DatasetSplit,
   type EpochRecord,
   type ExitSample,
   judge,
-  loadDataset,
   openBundled,
   runRecordFiles,
   trainingFacts,

@@ -1,9 +1,9 @@
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
+import type { DatasetSplit } from '@tierwise/data';
+import type { Block } from '@tierwise/report';
 import {
-  type Block,
   curveBlocks,
-  type DatasetSplit,
   type EpochRecord,
   evaluationOf,
   exitCurve,

@@ -8,9 +8,9 @@ import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import '../src/hook.ts';
 import { argmax, tensor } from '@tierwise/core';
+import { type Dataset, loadDataset } from '@tierwise/data';
 import { extract, readOnnx, writeOnnx } from '@tierwise/graph';
 import { type OrtSession, openSession } from '@tierwise/ort';
-import { type Dataset, loadDataset } from '@tierwise/train';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 

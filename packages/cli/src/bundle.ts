@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { TierwiseError } from '@tierwise/core';
+import { type DatasetSplit, relabelled } from '@tierwise/data';
 import { readBundle } from '@tierwise/edge';
 import type { Manifest } from '@tierwise/plan';
-import { type DatasetSplit, type Measured, openBundled, relabelled } from '@tierwise/train';
+import { type Measured, openBundled } from '@tierwise/train';
 import { loadData } from './data.ts';
 import type { Terminal } from './terminal.ts';
 

@@ -1,4 +1,4 @@
-import { type DatasetSplit, loadDataset, type PictureSize } from '@tierwise/train';
+import { type DatasetSplit, loadDataset, type PictureSize } from '@tierwise/data';
 import { bytesText, type Terminal } from './terminal.ts';
 
 /** What `--data` takes. */

@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 import { TierwiseError } from '@tierwise/core';
+import type { DatasetSplit } from '@tierwise/data';
 import {
   type Augmentation,
   augmentationFor,
-  type DatasetSplit,
   type EpochRecord,
   type MakeOptions,
   makeComposite,

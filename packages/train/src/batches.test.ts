@@ -1,8 +1,8 @@
 import { random } from '@tierwise/core';
+import type { Dataset } from '@tierwise/data';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { augment, drawMask, targetRows } from './batches.ts';
-import type { Dataset } from './data/index.ts';
 
 /** `samples` pictures of 3 x 7 x 5 whose pixels are never 0. */
 function pictures(samples: number): Dataset {

@@ -1,5 +1,5 @@
 import { elementCount, permutation, type Random, random, type Tensor, tensor } from '@tierwise/core';
-import type { Dataset } from './data/index.ts';
+import type { Dataset } from '@tierwise/data';
 import type { Mask, Parameter, Statistic } from './layers/training.ts';
 import type { Augmentation, TrainingSettings } from './settings.ts';
 

@@ -10,11 +10,11 @@ import {
   TierwiseError,
   tensor,
 } from '@tierwise/core';
+import type { Dataset } from '@tierwise/data';
 import { extract, readOnnx, writeOnnx } from '@tierwise/graph';
 import { type OrtSession, openSession } from '@tierwise/ort';
 import type { Artifact, CodecPolicy, LoadedSection, Manifest } from '@tierwise/plan';
 import { pack, unpack } from '@tierwise/wire';
-import type { Dataset } from './data/index.ts';
 import { type Interval, wilson } from './design/interval.ts';
 import { atThreshold, type ExitSample } from './threshold.ts';
 

@@ -28,20 +28,6 @@ export {
   rejectionThreshold,
 } from './confidence/rejection.ts';
 export { confidenceReport, rejectionText } from './confidence/report.ts';
-export {
-  type Dataset,
-  type DatasetSplit,
-  type DatasetWarning,
-  type DownloadProgress,
-  datasetNames,
-  decodePicture,
-  type LoadOptions,
-  loadDataset,
-  type Picture,
-  type PictureSize,
-  readPicture,
-  relabelled,
-} from './data/index.ts';
 export { type CurveCharts, curveBlocks } from './design/curve-blocks.ts';
 export {
   type Exploration,
@@ -119,9 +105,6 @@ export {
   type RecipeName,
   recipes,
 } from './recipes/index.ts';
-export type { Axis, BarChart, Block, LineChart, Series, TableBlock } from './report/blocks.ts';
-export { reportPage } from './report/page.ts';
-export { numberText } from './report/text.ts';
 export { runCurves, runRecordFiles, writeRunRecord } from './run-record.ts';
 export {
   type Augmentation,

@@ -1,11 +1,11 @@
 import { compileBranch } from '@tierwise/binary/compile';
 import { type PreprocessSpec, sha256Hex, TierwiseError } from '@tierwise/core';
+import type { Dataset } from '@tierwise/data';
 import { extract, type ModelProto, summarize, writeOnnx } from '@tierwise/graph';
 import { type Artifact, type Manifest, parseManifest } from '@tierwise/plan';
 import { holdBack } from './batches.ts';
 import { calibrateRange, chooseCodec } from './calibrate.ts';
 import { energies, rejectionThreshold } from './confidence/rejection.ts';
-import type { Dataset } from './data/index.ts';
 import {
   type Evaluation,
   evaluate,

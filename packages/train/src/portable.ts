@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { TierwiseError } from '@tierwise/core';
+import type { Dataset } from '@tierwise/data';
 import { emptyBatch, holdBack, startingValues } from './batches.ts';
 import { saveCheckpoint } from './checkpoint.ts';
-import type { Dataset } from './data/index.ts';
 import { writeFileWhole } from './files.ts';
 import { optimizers } from './optimizer.ts';
 import { phasesOfNetwork } from './phases.ts';

@@ -1,7 +1,7 @@
+import type { Block } from '@tierwise/report';
+import { reportPage } from '@tierwise/report';
 import type { EpochRecord } from './checkpoint.ts';
 import { writeFileWhole } from './files.ts';
-import type { Block } from './report/blocks.ts';
-import { reportPage } from './report/page.ts';
 import type { TrainingSettings } from './settings.ts';
 import type { HeadName } from './step.ts';
 

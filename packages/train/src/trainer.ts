@@ -1,8 +1,8 @@
 import { type Tensor, TierwiseError, tensor } from '@tierwise/core';
+import type { Dataset } from '@tierwise/data';
 import type { Backbone } from './backbone.ts';
 import { emptyBatch, epochOrder, fillBatch, holdBack, startingValues } from './batches.ts';
 import { type ByHead, type EpochRecord, loadCheckpoint, loadMain, saveCheckpoint } from './checkpoint.ts';
-import type { Dataset } from './data/index.ts';
 import type { Weights } from './layers/inference.ts';
 import { optimizers } from './optimizer.ts';
 import { branchPhase, isOfBranch, type Phase, type PhaseOpener, phasesOfNetwork } from './phases.ts';

@@ -6,11 +6,11 @@ import { readFile } from 'node:fs/promises';
 import { binaryEngine, readProgram, runReference } from '@tierwise/binary';
 import { compileBranch } from '@tierwise/binary/compile';
 import { normalizedEntropy, sha256Hex, softmax, type Tensor, tensor } from '@tierwise/core';
+import { type Dataset, loadDataset } from '@tierwise/data';
 import { extract, type ModelProto, readOnnx, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 import { type Manifest, parseManifest } from '@tierwise/plan';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type Dataset, loadDataset } from '../src/index.ts';
 
 /** Outputs of the nodes that multiply +-1 by +-1: those with weights cast from int8. */
 function sumTensors(graph: NonNullable<ModelProto['graph']>): string[] {

@@ -1,5 +1,5 @@
 import { random } from '@tierwise/core';
-import type { Dataset } from '../src/data/index.ts';
+import type { Dataset } from '@tierwise/data';
 
 /** Pictures of 28 x 28 that a small network tells apart: each class is a bright square in a place of its own, with noise. */
 export function tinyData(samples: number, seed: number): Dataset {

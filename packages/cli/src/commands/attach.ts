@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
 import { sha256Hex, TierwiseError } from '@tierwise/core';
+import { type DatasetSplit, relabelled } from '@tierwise/data';
 import {
   attachedComposite,
   branchPhases,
-  type DatasetSplit,
   designFor,
   findRecipe,
   fineTuning,
@@ -13,7 +13,6 @@ import {
   type NormalizationTrial,
   type RecipeName,
   recipes,
-  relabelled,
   type TrainingSettings,
   temperatureFor,
   trainBranch,

@@ -1,6 +1,6 @@
 import type { BenchName, BenchResult } from '@tierwise/bench';
 import { TierwiseError } from '@tierwise/core';
-import type { Block } from '@tierwise/train';
+import type { Block } from '@tierwise/report';
 import type { Command } from 'commander';
 import { findChrome } from '../chrome.ts';
 import { writeText } from '../files.ts';

@@ -2,8 +2,8 @@ import { type ModelSummary, TierwiseError } from '@tierwise/core';
 import { readBundle } from '@tierwise/edge';
 import { extract, readOnnx, summarize } from '@tierwise/graph';
 import type { CodecPolicy } from '@tierwise/plan';
+import { type Block, reportPage } from '@tierwise/report';
 import {
-  type Block,
   comparePlaces,
   exportComposite,
   findNetwork,
@@ -12,7 +12,6 @@ import {
   type PlacementOptions,
   ports,
   recipes,
-  reportPage,
   untrainedWeights,
   visitSamples,
 } from '@tierwise/train';

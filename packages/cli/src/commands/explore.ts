@@ -1,15 +1,14 @@
 import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { TierwiseError } from '@tierwise/core';
+import { type Block, reportPage } from '@tierwise/report';
 import {
-  type Block,
   type Exploration,
   type ExploredBranch,
   exploreBranches,
   findNetwork,
   findRecipe,
   type RecipeName,
-  reportPage,
 } from '@tierwise/train';
 import { loadData } from '../data.ts';
 import { writeText } from '../files.ts';

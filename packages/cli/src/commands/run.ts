@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { TierwiseError } from '@tierwise/core';
+import { readPicture } from '@tierwise/data';
 import { type Answer, load, type SocketConstructor } from '@tierwise/device';
 import { onnxEngine } from '@tierwise/ort';
 import { strategies } from '@tierwise/plan';
-import { readPicture } from '@tierwise/train';
 import type { Command } from 'commander';
 import { WebSocket } from 'ws';
 import { readBytes } from '../files.ts';

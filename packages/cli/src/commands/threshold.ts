@@ -1,19 +1,18 @@
 import { TierwiseError } from '@tierwise/core';
+import type { Dataset, DatasetSplit } from '@tierwise/data';
 import { type Context, type Manifest, predict } from '@tierwise/plan';
+import { reportPage } from '@tierwise/report';
 import {
   atThreshold,
   type CurvePoint,
   chooseThreshold,
   curveBlocks,
-  type Dataset,
-  type DatasetSplit,
   evaluationOf,
   exitCurve,
   heldBackSamples,
   type Interval,
   judge,
   printedThreshold,
-  reportPage,
   rewriteManifest,
   thresholdOf,
   wilson,

@@ -1,5 +1,6 @@
 import { compileBranch } from '@tierwise/binary/compile';
 import { isTierwiseError, TierwiseError } from '@tierwise/core';
+import type { PictureSize } from '@tierwise/data';
 import {
   type Classifier,
   constantPart,
@@ -15,7 +16,6 @@ import {
 } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 import type { Backbone } from '../backbone.ts';
-import type { PictureSize } from '../data/index.ts';
 
 /** What the file of a network does not say, and where its branch leaves. */
 export interface AttachOptions extends ImportOptions {

@@ -1,6 +1,6 @@
 import { TierwiseError } from '@tierwise/core';
+import type { Dataset, DatasetSplit } from '@tierwise/data';
 import type { Manifest } from '@tierwise/plan';
-import type { Dataset, DatasetSplit } from '../data/index.ts';
 import { heldBackSamples } from '../design/held-back.ts';
 import { judgeBranch, type Measured, thresholdOf } from '../evaluate.ts';
 import { subset } from '../make.ts';

@@ -1,5 +1,5 @@
-import type { Block } from '../report/blocks.ts';
-import { reportPage } from '../report/page.ts';
+import type { Block } from '@tierwise/report';
+import { reportPage } from '@tierwise/report';
 import type { Confidence } from './confidence.ts';
 import type { Rejection } from './rejection.ts';
 

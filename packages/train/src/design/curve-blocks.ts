@@ -1,4 +1,4 @@
-import type { Block, Series } from '../report/blocks.ts';
+import type { Block, Series } from '@tierwise/report';
 import type { CurvePoint } from '../threshold.ts';
 
 /** An exit curve, as charts of a report. */

@@ -1,6 +1,6 @@
+import type { Dataset } from '@tierwise/data';
 import type { Manifest } from '@tierwise/plan';
 import { holdBack } from '../batches.ts';
-import type { Dataset } from '../data/index.ts';
 import { subset } from '../make.ts';
 
 /**

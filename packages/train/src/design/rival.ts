@@ -1,8 +1,8 @@
 import { softmax, type Tensor, TierwiseError, tensor } from '@tierwise/core';
+import type { Dataset } from '@tierwise/data';
 import { type ModelProto, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 import { emptyBatch, epochOrder, fillBatch, holdBack, startingValues } from '../batches.ts';
-import type { Dataset } from '../data/index.ts';
 import { exportMain, ports } from '../export.ts';
 import type { Network } from '../networks/index.ts';
 import { optimizers } from '../optimizer.ts';

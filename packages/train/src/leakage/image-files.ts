@@ -1,5 +1,5 @@
+import type { Dataset } from '@tierwise/data';
 import sharp, { type Sharp } from 'sharp';
-import type { Dataset } from '../data/index.ts';
 import { psnr } from './likeness.ts';
 
 /** Mean size of the pictures as files, and what JPEG keeps of them at its qualities. */

@@ -1,9 +1,9 @@
 import { permutation, random, TierwiseError, tensor } from '@tierwise/core';
+import type { Dataset, DatasetSplit } from '@tierwise/data';
 import { openSession } from '@tierwise/ort';
 import type { CodecPolicy, Manifest } from '@tierwise/plan';
 import { pack, packedBits, unpack } from '@tierwise/wire';
 import { calibrateRange } from '../calibrate.ts';
-import type { Dataset, DatasetSplit } from '../data/index.ts';
 import type { Measured } from '../evaluate.ts';
 import { subset } from '../make.ts';
 import { featureChannels, features, type Grid, gridOf, pictureOf, targetChannels, targets } from './grid.ts';

@@ -1,5 +1,5 @@
-import type { Block, PictureTable } from '../report/blocks.ts';
-import { reportPage } from '../report/page.ts';
+import type { Block, PictureTable } from '@tierwise/report';
+import { reportPage } from '@tierwise/report';
 import { pictureStrip } from './image-files.ts';
 import type { Leakage, Precision, Rebuilt } from './leakage.ts';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { preprocess } from '@tierwise/core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { decodePicture } from '../src/data/pictures.ts';
+import { decodePicture } from '../src/pictures.ts';
 
 const data = process.env['TIERWISE_DATA'];
 const folder = join(data ?? '', '../images');
