@@ -231,13 +231,13 @@ test(
       const picture = `<svg xmlns="http://www.w3.org/2000/svg" width="280" height="280"><rect width="280" height="280"/>${seven}</svg>`;
       const buffer = await sharp(Buffer.from(picture)).png().toBuffer();
       const page = await classifySeven(edge, buffer);
-      const inWorker = await page.evaluate(`(async () => {
-        const { load } = await import('/tierwise/worker.js');
+      const onItsThread = await page.evaluate(`(async () => {
+        const { load } = await import('/tierwise/main.js');
         await using composite = await load('/models/lenet-mnist', { cache: 'default' });
         const picture = await createImageBitmap(document.querySelector('input').files[0]);
         return (await composite.classify(picture)).label;
       })()`);
-      expect(inWorker).toBe('7');
+      expect(onItsThread).toBe('7');
       await page.close();
 
       // The same script through webpack, as the guide says.
@@ -246,7 +246,7 @@ test(
       await mkdir(join(plain, 'src'));
       await writeFile(
         join(plain, 'src/index.js'),
-        script.replace('./tierwise/tierwise.js', '@tierwise/device/worker'),
+        script.replace('./tierwise/tierwise.js', '@tierwise/device'),
       );
       await run('npm', ['install', '--no-save', '--ignore-scripts', 'webpack@5.112.2', 'webpack-cli@6.0.1'], {
         cwd: plain,

@@ -76,7 +76,7 @@ async function buildPage(to) {
       rolldownOptions: {
         input: {
           tierwise: join(root, 'packages/device/dist/index.js'),
-          worker: join(root, 'packages/device/dist/worker.js'),
+          main: join(root, 'packages/device/dist/main.js'),
           cache: join(root, 'packages/device/dist/cache.js'),
         },
         preserveEntrySignatures: 'strict',

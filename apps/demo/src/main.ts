@@ -1,7 +1,7 @@
 /** The page: puts the sheet, the network and the views together. */
 import './hook.ts';
 import { toTierwiseError } from '@tierwise/core';
-import { type Answer, type Composite, type EdgeState, load } from '@tierwise/device';
+import { type Answer, type Composite, type EdgeState, load } from '@tierwise/device/main';
 import { onnxEngine } from '@tierwise/device/ort';
 import { strategies } from '@tierwise/plan';
 import { createAnswerView, type Shown } from './answer-view.ts';

@@ -1,4 +1,4 @@
-import { load } from '@tierwise/device';
+import { load } from '@tierwise/device/main';
 import { pixels, side } from './picture.ts';
 import { show } from './show.ts';
 

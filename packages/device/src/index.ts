@@ -1,3 +1,3 @@
 export type * from './api.ts';
-export { load } from './load.ts';
 export { type StreamCounts, type StreamOptions, stream } from './stream.ts';
+export { load, type WorkerLoadOptions } from './worker.ts';

@@ -308,7 +308,8 @@ describe('losing the edge', () => {
     for (const end of ends) {
       expect(end).toMatchObject({ status: 'rejected', reason: { code: 'EDGE_UNREACHABLE' } });
     }
-    expect(link.state).toBe('unreachable');
+    // By now it may be connected again.
+    expect(states.slice(0, 2)).toEqual(['connected', 'unreachable']);
     expect(await firstScore(link.send(ask(3)))).toBe(3);
     expect(states).toEqual(['connected', 'unreachable', 'connected']);
   });

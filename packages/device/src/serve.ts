@@ -15,7 +15,7 @@ export type ServeOptions = Pick<LoadOptions, 'engines' | 'strategies' | 'fetch' 
 const eventNames: readonly (keyof CompositeEvents)[] = ['edge', 'degraded', 'outdated'];
 
 /**
- * Makes this worker the one that a page gives to `load` of `@tierwise/device/worker`: a composite lives here, and does
+ * Makes this worker the one that a page gives to `load` of `@tierwise/device`: a composite lives here, and does
  * what the page asks for. To be called at once, before the script waits for anything.
  */
 export function serve(options: ServeOptions = {}, port: Port = globalThis as unknown as Port): void {

@@ -1,4 +1,4 @@
-/** The worker that `load` of `@tierwise/device/worker` starts unless it is given another. */
+/** The worker that `load` of `@tierwise/device` starts unless it is given another. */
 import { strategies } from '@tierwise/plan';
 import { serve } from './serve.ts';
 

@@ -7,9 +7,6 @@ import { checkedSize, isRaw, unreadable } from './pixels.ts';
 import { connect } from './worker-calls.ts';
 import type { PlainOptions, Result, SentPicture, Snapshot } from './worker-messages.ts';
 
-export type * from './api.ts';
-export { stream } from './stream.ts';
-
 /**
  * Engines, strategies of one's own and replacements of globals cannot be sent to a worker: a worker that has them is
  * started by `worker`, and its script calls `serve` of `@tierwise/device/serve` with them. The one that is started
@@ -20,9 +17,9 @@ export interface WorkerLoadOptions extends PlainOptions, Pick<LoadOptions, 'sign
 }
 
 /**
- * `load` of `@tierwise/device`, with engine and link in a worker of its own, so that the page stays smooth. Pictures are
+ * Fetches and prepares a bundle, as `Load` says, with engine and link in a worker of its own, so that the page stays smooth. Pictures are
  * copied for it and stay the caller's. `dispose` ends the worker.
- * @throws TierwiseError as `load` of `@tierwise/device` does; ENGINE_MISSING when no worker can be started
+ * @throws TierwiseError as `Load` says; ENGINE_MISSING when no worker can be started
  */
 export async function load(url: string | URL, options: WorkerLoadOptions = {}): Promise<Composite> {
   const { signal, onProgress, worker: start = startWorker, ...plain } = options;

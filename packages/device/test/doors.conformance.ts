@@ -1,5 +1,5 @@
 /**
- * One suite for both doors, `@tierwise/device` and `@tierwise/device/worker`: in Node and on a page. `site` is the
+ * One suite for both doors, `@tierwise/device` and `@tierwise/device/main`: in Node and on a page. `site` is the
  * bundle's folder on a server of test/site.ts.
  */
 import { isTierwiseError } from '@tierwise/core';

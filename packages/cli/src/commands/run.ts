@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { TierwiseError } from '@tierwise/core';
 import { readPicture } from '@tierwise/data';
-import { type Answer, load, type SocketConstructor } from '@tierwise/device';
+import { type Answer, load, type SocketConstructor } from '@tierwise/device/main';
 import { onnxEngine } from '@tierwise/ort';
 import { strategies } from '@tierwise/plan';
 import type { Command } from 'commander';

@@ -1,7 +1,7 @@
 /** Offers the suite and what a test needs of both doors to the test that drives the page. */
-import { load as loadHere, type RawPixels, stream } from '@tierwise/device';
+import { load as loadInWorker, type RawPixels, stream } from '@tierwise/device';
 import { versions } from '@tierwise/device/cache';
-import { load as loadInWorker } from '@tierwise/device/worker';
+import { load as loadHere } from '@tierwise/device/main';
 import { strategies } from '@tierwise/plan';
 import { cases, type Door } from '../doors.conformance.ts';
 
