@@ -28,7 +28,7 @@ const timeoutMs = 300_000;
 
 /** One way to classify the picture: its page, and the files that are its network. */
 export interface Contestant {
-  readonly name: 'ours' | 'ortWeb' | 'ortWebInt8' | 'tfjs';
+  readonly name: 'ours' | 'inWorker' | 'ortWeb' | 'ortWebInt8' | 'tfjs';
   readonly page: string;
   readonly model: ReadonlyMap<string, Uint8Array>;
 }
@@ -66,7 +66,7 @@ export async function benchFirstAnswer(options: BenchOptions): Promise<BenchResu
     bench: 'first-answer',
     conditions: {
       ...commonConditions(browser),
-      thread: 'ours and the rivals compute on the main thread of the page',
+      thread: 'ours and the rivals compute on the main thread of the page; inWorker is ours in a worker',
       throttle: slowdown.description,
       link: cases
         .map(({ link }) => link)
@@ -95,15 +95,13 @@ export function contestantsOf({ manifest, branch, fp32, int8, tfjs }: Subject): 
     page: 'first-ort-web',
     model: new Map([['model/model.onnx', model]]),
   });
+  const own = new Map([
+    ['model/manifest.json', json(manifest)],
+    ['model/branch.safetensors', branch],
+  ]);
   return [
-    {
-      name: 'ours',
-      page: 'first-ours',
-      model: new Map([
-        ['model/manifest.json', json(manifest)],
-        ['model/branch.safetensors', branch],
-      ]),
-    },
+    { name: 'ours', page: 'first-ours', model: own },
+    { name: 'inWorker', page: 'first-worker', model: own },
     onnx('ortWeb', fp32),
     onnx('ortWebInt8', int8),
     {
@@ -189,6 +187,7 @@ function metricsOf(visits: ReadonlyMap<Contestant['name'], readonly Visit[]>): R
     metrics[`${rival}Ms`] = rivalMs;
     metrics[`${rival}Bytes`] = average(rival, 'bytes');
   }
+  metrics['inWorkerMs'] = average('inWorker', 'ms');
   const own = visits.get('ours')!.map((visit) => visit.ms);
   metrics['msLeast'] = significant(Math.min(...own));
   metrics['msMost'] = significant(Math.max(...own));

@@ -74,7 +74,7 @@ describe('pages of first-answer', () => {
   });
   afterAll(() => browser.close());
 
-  test.each(['ours', 'ortWeb', 'ortWebInt8', 'tfjs'] as const)('%s classifies the picture', async (name) => {
+  test.each(['ours', 'inWorker', 'ortWeb', 'ortWebInt8', 'tfjs'] as const)('%s classifies the picture', async (name) => {
     const contestant = contestantsOf(subject).find((one) => one.name === name)!;
     await using site = await serveSite(await filesOf(contestant, subject), { compress: false });
     const unhindered = { description: '', slow: async () => {}, remove: async () => {} };
