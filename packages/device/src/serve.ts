@@ -1,5 +1,6 @@
 import { TierwiseError, toTierwiseError } from '@tierwise/core';
 import type { Composite, CompositeEvents, LoadOptions } from './api.ts';
+import { manifestUrl } from './bundle.ts';
 import { load } from './load.ts';
 import type { Event, FromWorker, Result, Snapshot, ToWorker } from './worker-messages.ts';
 
@@ -13,6 +14,17 @@ interface Port {
 export type ServeOptions = Pick<LoadOptions, 'engines' | 'strategies' | 'fetch' | 'WebSocket' | 'random'>;
 
 const eventNames: readonly (keyof CompositeEvents)[] = ['edge', 'degraded', 'outdated'];
+
+/** `fetch`, with the answer to the first request for `url`. */
+function answering(url: string, body: ArrayBuffer): typeof fetch {
+  let answer: Response | undefined = new Response(body);
+  return async (input, init) => {
+    if (answer === undefined || input !== url) return fetch(input, init);
+    const given = answer;
+    answer = undefined;
+    return given;
+  };
+}
 
 /**
  * Makes this worker the one that a page gives to `load` of `@tierwise/device`: a composite lives here, and does
@@ -38,7 +50,9 @@ export function serve(options: ServeOptions = {}, port: Port = globalThis as unk
       port.postMessage({ id, kind: 'progress', progress });
     switch (message.kind) {
       case 'load': {
-        const loaded = await load(message.url, { ...message.options, ...options, signal, onProgress });
+        const { url, manifest } = message;
+        const fetch = options.fetch ?? (manifest && answering(manifestUrl(url).href, manifest));
+        const loaded = await load(url, { ...message.options, ...options, fetch, signal, onProgress });
         composite = loaded;
         for (const name of eventNames) {
           loaded.on(name, (detail) => port.postMessage({ kind: 'event', event: { name, detail } as Event }));

@@ -25,7 +25,13 @@ export type PlainOptions = Pick<
 export type SentPicture = RawPixels | ImageBitmap | VideoFrame;
 
 export type Call =
-  | { readonly kind: 'load'; readonly url: string; readonly options: PlainOptions }
+  | {
+      readonly kind: 'load';
+      readonly url: string;
+      /** What the page has fetched of it already. */
+      readonly manifest: ArrayBuffer | undefined;
+      readonly options: PlainOptions;
+    }
   | {
       readonly kind: 'classify';
       readonly picture: SentPicture;

@@ -1,7 +1,7 @@
 import { TierwiseError } from '@tierwise/core';
 import { checkThreshold, throwIfAborted } from '@tierwise/runtime';
 import type { Composite, CompositeEvents, LoadOptions, Picture } from './api.ts';
-import { resolve } from './bundle.ts';
+import { manifestUrl, resolve } from './bundle.ts';
 import { createEvents } from './events.ts';
 import { checkedSize, isRaw, unreadable } from './pixels.ts';
 import { connect } from './worker-calls.ts';
@@ -17,8 +17,8 @@ export interface WorkerLoadOptions extends PlainOptions, Pick<LoadOptions, 'sign
 }
 
 /**
- * Fetches and prepares a bundle, as `Load` says, with engine and link in a worker of its own, so that the page stays smooth. Pictures are
- * copied for it and stay the caller's. `dispose` ends the worker.
+ * Fetches and prepares a bundle, as `Load` says, with engine and link in a worker of its own, so that the page stays
+ * smooth. Pictures are copied for it and stay the caller's. `dispose` ends the worker.
  * @throws TierwiseError as `Load` says; ENGINE_MISSING when no worker can be started
  */
 export async function load(url: string | URL, options: WorkerLoadOptions = {}): Promise<Composite> {
@@ -40,7 +40,11 @@ export async function load(url: string | URL, options: WorkerLoadOptions = {}): 
 
   let loaded: Result;
   try {
-    loaded = await calls.call({ kind: 'load', url: address, options: plain }, { signal, onProgress });
+    const manifest = await askAhead(manifestUrl(address), signal);
+    loaded = await calls.call(
+      { kind: 'load', url: address, manifest, options: plain },
+      { signal, onProgress },
+    );
   } catch (error) {
     calls.end(gone());
     throw error;
@@ -95,6 +99,17 @@ export async function load(url: string | URL, options: WorkerLoadOptions = {}): 
     dispose,
     [Symbol.asyncDispose]: dispose,
   };
+}
+
+/** The manifest, which comes while the worker's script does; undefined where the worker has to ask for it itself. */
+async function askAhead(url: URL, signal: AbortSignal | undefined): Promise<ArrayBuffer | undefined> {
+  try {
+    const response = await fetch(url, signal === undefined ? {} : { signal });
+    // A redirect moves everything that is relative to the manifest.
+    return response.ok && !response.redirected ? await response.arrayBuffer() : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function startWorker(): Worker {

@@ -95,6 +95,7 @@ describe.each(doors)('the door %s', (door) => {
     const visit = (first: boolean) =>
       visitor.evaluate(([by, at, wait]) => offered.visit(by, at, wait), [door, own.url, first] as const);
     expect(await visit(true)).toBe('a');
+    expect(own.paths.filter((path) => path.endsWith('manifest.json'))).toHaveLength(1);
     for (const path of [...own.files.keys()].filter((name) => /^\/(models|artifacts)/.test(name))) {
       own.files.set(path, (response) => response.destroy());
     }
