@@ -74,11 +74,14 @@ describe('pages of first-answer', () => {
   });
   afterAll(() => browser.close());
 
-  test.each(['ours', 'inWorker', 'ortWeb', 'ortWebInt8', 'tfjs'] as const)('%s classifies the picture', async (name) => {
-    const contestant = contestantsOf(subject).find((one) => one.name === name)!;
-    await using site = await serveSite(await filesOf(contestant, subject), { compress: false });
-    const unhindered = { description: '', slow: async () => {}, remove: async () => {} };
-    const seen = await visit(browser, unhindered, 'wifi-dads', site.port, `${contestant.page}.html`);
-    expect(seen).toEqual({ ms: finite, bytes: finite, answer: 1 });
-  });
+  test.each(['ours', 'inWorker', 'ortWeb', 'ortWebInt8', 'tfjs'] as const)(
+    '%s classifies the picture',
+    async (name) => {
+      const contestant = contestantsOf(subject).find((one) => one.name === name)!;
+      await using site = await serveSite(await filesOf(contestant, subject), { compress: false });
+      const unhindered = { description: '', slow: async () => {}, remove: async () => {} };
+      const seen = await visit(browser, unhindered, 'wifi-dads', site.port, `${contestant.page}.html`);
+      expect(seen).toEqual({ ms: finite, bytes: finite, answer: 1 });
+    },
+  );
 });

@@ -11,6 +11,7 @@ export interface DownloadProgress {
   readonly totalBytes: number;
 }
 
+/** How a download is followed and ended. */
 export interface DownloadOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
