@@ -1,10 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { random, type Tensor, tensor } from '@tierwise/core';
 import { loadDataset } from '@tierwise/data';
+import { readBundle } from '@tierwise/edge';
 import { extract, type ModelProto, readOnnx, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
-import { type Manifest, parseManifest } from '@tierwise/plan';
+import type { Manifest } from '@tierwise/plan';
 import { ports } from '@tierwise/train';
 import { repository } from './runs.ts';
 
@@ -24,9 +24,9 @@ export const digitsBundle = join(repository, 'models/lenet-mnist.tierwise');
 
 /** The first `count` test pictures of MNIST where `TIERWISE_DATA` says where they are, else drawn strokes. */
 export async function openDigits(count: number, signal: AbortSignal): Promise<Digits> {
-  const read = (file: string) => readFile(join(digitsBundle, file));
-  const manifest = parseManifest(JSON.parse(String(await read('manifest.json'))), 'manifest.json');
-  const model = readOnnx(await read(manifest.main.artifact.file));
+  const { manifest, artifacts } = await readBundle(digitsBundle);
+  const { file } = manifest.main.artifact;
+  const model = readOnnx(artifacts.find(({ artifact }) => artifact.file === file)!.bytes, file);
   const known = process.env['TIERWISE_DATA'] !== undefined;
   const pictures = known
     ? await firstPictures(count, signal)

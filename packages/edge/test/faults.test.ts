@@ -50,6 +50,11 @@ it('answers each of 1,000 requests once, whatever the links do', async () => {
   const edge = await createEdge({ models: models.path, port: 0, workers: 2, logger: { level: 'silent' } });
   let fallbacks = 0;
 
+  async function post(message: ReturnType<typeof request>): Promise<Reply> {
+    const response = await fetch(`${edge.url}/v2/stream`, { method: 'POST', body: encodeFrame(message) });
+    return decodeFrame(new Uint8Array(await response.arrayBuffer())) as Reply;
+  }
+
   /** One page: it asks over its link, and by POST around it when that gives nothing. */
   async function page(number: number): Promise<void> {
     const draw = random(5, number);
@@ -72,8 +77,9 @@ it('answers each of 1,000 requests once, whatever the links do', async () => {
         stream?.socket.terminate();
         stream = undefined;
         fallbacks++;
-        const response = await fetch(`${edge.url}/v2/stream`, { method: 'POST', body: encodeFrame(message) });
-        reply = decodeFrame(new Uint8Array(await response.arrayBuffer())) as Reply;
+        // Twice here too: on a busy machine few links come up in time to repeat anything.
+        if (twice) await post(message);
+        reply = await post(message);
       }
       if (reply.kind === 'failure') throw errorOf(reply);
       if (reply.id !== id) throw new TierwiseError('INTERNAL', `${reply.id} was answered instead of ${id}`);
@@ -101,7 +107,7 @@ it('answers each of 1,000 requests once, whatever the links do', async () => {
   // Nothing was answered anew that had been answered before, and requests did come again.
   expect(computed).toBeLessThanOrEqual(requests);
   expect(computed + repeated).toBeGreaterThanOrEqual(requests);
-  expect(repeated).toBeGreaterThan(0);
+  expect(repeated).toBeGreaterThan(10);
   for (let now = await metrics(); now.open + now.busy > 0; now = await metrics());
   await edge.close();
   await models.dispose();

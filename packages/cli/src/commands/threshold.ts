@@ -75,7 +75,7 @@ async function thresholdCommand(
     minExitRate: flags.minExit,
   };
   const latencyMs = (point: CurvePoint) => expectedMs(manifest, point, flags, context);
-  const option = (name: string, point: CurvePoint): Candidate => ({
+  const candidate = (name: string, point: CurvePoint): Candidate => ({
     name,
     ...point,
     accuracyInterval: wilson(point.accuracy, samples.length),
@@ -83,13 +83,13 @@ async function thresholdCommand(
     latencyMs: latencyMs(point),
   });
   const { bestAccuracy, ...exact } = chooseThreshold(samples, flags.tolerance, targets);
-  const printed = option('printed (algorithm 2)', atThreshold(samples, printedThreshold(samples)));
+  const printed = candidate('printed (algorithm 2)', atThreshold(samples, printedThreshold(samples)));
   const options = [
-    option('in the bundle', atThreshold(samples, thresholdOf(manifest))),
-    option('exact sweep', exact),
+    candidate('in the bundle', atThreshold(samples, thresholdOf(manifest))),
+    candidate('exact sweep', exact),
     printed,
-    option('nobody exits', curve[0]!),
-    option('everybody exits', curve.at(-1)!),
+    candidate('nobody exits', curve[0]!),
+    candidate('everybody exits', curve.at(-1)!),
   ];
   const chosen = flags.algorithm === 'exact' ? options[1]! : printed;
   if (flags.write) await write(bundle, opened, chosen, samples.length, flags, terminal, signal);
@@ -130,7 +130,9 @@ async function thresholdCommand(
         table([[...head], ...options.map(row)]),
         '',
         'Part of the curve:',
-        table([[...head], ...excerpt(curve).map((point) => row(option('', point)))].map((r) => r.slice(1))),
+        table(
+          [[...head], ...excerpt(curve).map((point) => row(candidate('', point)))].map((r) => r.slice(1)),
+        ),
         '',
         flags.write
           ? `${chosen.threshold.toPrecision(4)} (${chosen.name}) is now the threshold of ${bundle}, and what it measures on the test set is in its manifest.`
@@ -142,14 +144,14 @@ async function thresholdCommand(
 
 const head = ['', 'threshold', 'accuracy', 'exit', 'bytes a request', 'ms'] as const;
 
-function row(option: Candidate): string[] {
+function row(candidate: Candidate): string[] {
   return [
-    option.name,
-    option.threshold.toPrecision(4),
-    shareText(option.accuracy, option.accuracyInterval),
-    shareText(option.exitRate, option.exitRateInterval),
-    bytesText(Math.round(option.uploadBytes)),
-    option.latencyMs.toFixed(1),
+    candidate.name,
+    candidate.threshold.toPrecision(4),
+    shareText(candidate.accuracy, candidate.accuracyInterval),
+    shareText(candidate.exitRate, candidate.exitRateInterval),
+    bytesText(Math.round(candidate.uploadBytes)),
+    candidate.latencyMs.toFixed(1),
   ];
 }
 
