@@ -9,9 +9,13 @@ import {
   type MakeOptions,
   makeComposite,
   runRecordFiles,
+  type Trained,
   type TrainingProgress,
   type TrainingSettings,
+  type TrainOptions,
+  train,
   writeBundle,
+  writePortableStep,
   writeRunRecord,
 } from '@tierwise/train';
 import type { Command } from 'commander';
@@ -36,6 +40,8 @@ export interface TrainingFlags {
   readonly threads?: number;
   readonly checkpointSteps: number;
   readonly resume: boolean;
+  /** Folder for the next phase as files, instead of training it here. */
+  readonly exportStep?: string;
 }
 
 /** @throws TierwiseError USAGE unless the name ends in .tierwise and can be a model's name */
@@ -111,6 +117,33 @@ function progressText(p: TrainingProgress): string {
   return `${p.phase}  epoch ${p.epoch}/${p.epochs}  step ${p.step}/${p.steps}  ${heads.join('  ')}  ${p.samplesPerSecond.toFixed(0)} samples/s`;
 }
 
+/**
+ * Trains, and says that it is `what` it trains; or with --export-step writes the phase that comes next: then there is
+ * nothing trained yet.
+ */
+export async function trainOrExport(
+  { exportStep: folder }: TrainingFlags,
+  what: string,
+  options: TrainOptions,
+  terminal: Terminal,
+): Promise<Trained | undefined> {
+  if (folder === undefined) {
+    const { samples, name } = options.data;
+    const { holdout } = options.settings;
+    terminal.note(
+      `Training ${what} on ${(samples - holdout).toLocaleString('en')} samples of ${name}, ${holdout.toLocaleString('en')} more held back; checkpoint ${options.checkpoint}`,
+    );
+    return train(options);
+  }
+  const { phase, step, steps, checkpoint } = await writePortableStep(folder, options);
+  terminal.result(
+    { folder, phase, step, steps, checkpoint },
+    () =>
+      `${steps - step} steps of the phase "${phase}" can be run anywhere from ${folder} and ${checkpoint}; docs/portable-step.md says how. The same command with --resume goes on from there, here or with --export-step.`,
+  );
+  return undefined;
+}
+
 /** Chooses codec and threshold of what was trained, measures it, writes the bundle and says so. */
 export async function finishTraining(
   folder: string,
@@ -157,5 +190,9 @@ export function withTrainingOptions(command: Command): Command {
     .option('--threads <n>', 'default: one per core, at most 4', whole(1))
     .option('--checkpoint-steps <n>', 'steps between two checkpoints', whole(1), 100)
     .option('--resume', 'go on from the checkpoint beside the bundle', false)
+    .option(
+      '--export-step <folder>',
+      'write the phase that comes next as files, to be run by ONNX Runtime on another machine, instead of training it here',
+    )
     .option('--json', 'print one JSON object');
 }

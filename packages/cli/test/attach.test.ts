@@ -48,7 +48,11 @@ test('the order of the classes is asked for, then a bundle is made that eval, in
     value: { code: 'USAGE', error: expect.stringMatching(/--classes/) },
   });
 
-  const made = tierwise(...attach, '--classes', 'classes.txt', '--branch-width', '16', '--branch-depth', '2');
+  const small = [...attach, '--classes', 'classes.txt', '--branch-width', '16', '--branch-depth', '2'];
+  const out = tierwise(...small, '--export-step', 'step');
+  expect(out.value, out.stderr).toMatchObject({ phase: 'branch', step: 0 });
+  expect(await readdir(join(folder, 'step'))).toEqual(['backbone.onnx', 'plan.json', 'step.onnx']);
+  const made = tierwise(...small, '--resume');
   expect(made.status, made.stderr).toBe(0);
   expect(made.value).toMatchObject({ main: { accuracy: 1 }, branch: { accuracy: expect.any(Number) } });
 

@@ -379,10 +379,16 @@ describe('train', () => {
     const out = await json('train', ...first, '-o', 'first.tierwise', '--export-step', 'step');
     expect(out).toMatchObject({ status: 0, value: { folder: 'step', phase: 'main' } });
     expect(await readdir(join(folder, 'step'))).toEqual(['plan.json', 'step.onnx']);
+    const early = await json('train', ...first, '-o', 'first.tierwise', '--resume', '--export-step', 'step');
+    expect(early.value).toMatchObject({ phase: 'main', step: 0 });
     expect((await json('train', ...first, '-o', 'first.tierwise', '--resume')).status).toBe(0);
 
     const main = ['--main', 'first.tierwise.checkpoint.safetensors'];
-    const second = await json('train', ...first, ...main, '--branch-depth', '1', '-o', 'second.tierwise');
+    const another = [...first, ...main, '--branch-depth', '1', '-o', 'second.tierwise'];
+    const branch = await json('train', ...another, '--export-step', 'step');
+    expect(branch.value).toMatchObject({ phase: 'branch', step: 0 });
+    expect(await readdir(join(folder, 'step'))).toContain('backbone.onnx');
+    const second = await json('train', ...another);
     expect(second.status).toBe(0);
     const accuracyOf = async (name: string) =>
       ((await json('eval', name, '--data', './tiny')).value as { main: { accuracy: number } }).main.accuracy;

@@ -32,13 +32,14 @@ const trained: Readonly<Record<string, readonly number[]>> = {
 const nameOf = (weight: string) => `main.${weight}`;
 
 /**
- * Writes a backbone with an open batch into a training step, its weights as parameters that start as they are. `pixels`
- * float32 [n, c, h, w], 0 to 255; gives its tensors `stem` and `scores`.
- * @throws TierwiseError MODEL_UNSUPPORTED for a model of an opset older than the step's
+ * Writes a backbone into another graph. `pixels` float32 [n, c, h, w], 0 to 255; gives its tensors `stem` and `scores`.
+ * With `layers` that is a training step: the backbone has an open batch, and its weights become parameters that start as
+ * they are.
+ * @throws TierwiseError MODEL_UNSUPPORTED for a model to be trained of an opset older than the step's
  */
 export function writeBackbone(
   b: GraphBuilder,
-  layers: TrainingLayers,
+  layers: TrainingLayers | undefined,
   { model, ports, preprocess }: Backbone,
   pixels: Value,
 ): { readonly stem: Value; readonly scores: Value } {
@@ -47,12 +48,12 @@ export function writeBackbone(
   const { graph: copy, opsetImport } = readOnnx(writeOnnx(piece), 'the backbone');
   const graph = copy!;
   const version = opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')!.version;
-  if (version < opset)
+  if (layers && version < opset)
     throw new TierwiseError(
       'MODEL_UNSUPPORTED',
       `a backbone of ONNX opset ${version} cannot be trained; bring it to ${opset}`,
     );
-  b.model.opsetImport[0]!.version = version;
+  b.model.opsetImport = opsetImport;
 
   const weights = new Set(
     graph.node.flatMap(({ opType, input }) => (trained[opType] ?? []).map((i) => input[i])),
@@ -61,7 +62,7 @@ export function writeBackbone(
   for (const proto of graph.initializer) {
     const value = fromTensorProto(proto);
     // One number alone is no bias but part of an activation, such as the 3 of a hard swish.
-    if (value.dtype === 'float32' && value.data.length > 1 && weights.has(proto.name)) {
+    if (layers && value.dtype === 'float32' && value.data.length > 1 && weights.has(proto.name)) {
       const name = nameOf(proto.name);
       names.set(proto.name, layers.trained(name, value as Tensor<'float32'>));
     } else {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { readSafetensors, type Tensor, TierwiseError, writeSafetensors } from '@tierwise/core';
+import { elementCount, readSafetensors, type Tensor, TierwiseError, writeSafetensors } from '@tierwise/core';
 import { writeFileWhole } from './files.ts';
 import type { PhaseKind, TrainingSettings } from './settings.ts';
 import type { HeadName } from './step.ts';
@@ -29,6 +29,24 @@ export interface Checkpoint {
   readonly running: readonly number[];
   /** Weights of earlier phases and the state of this one. */
   readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
+/**
+ * A float32 tensor of the checkpoint at `path`, of these dims or, as those of earlier phases are kept, flat.
+ * @throws TierwiseError CHECKPOINT_INVALID when it is missing, or of another type or shape
+ */
+export function tensorIn(
+  tensors: ReadonlyMap<string, Tensor>,
+  { name, dims }: { readonly name: string; readonly dims: readonly number[] },
+  path: string,
+): Tensor<'float32'> {
+  const found = tensors.get(name);
+  const shapes = [dims, [elementCount(dims)]].map((shape) => shape.join());
+  if (found?.dtype === 'float32' && shapes.includes(found.dims.join())) return found as Tensor<'float32'>;
+  throw new TierwiseError('CHECKPOINT_INVALID', `${path}: ${name} is missing or not float32 [${dims}]`, {
+    file: path,
+    tensor: name,
+  });
 }
 
 const format = 'tierwise-checkpoint/2';

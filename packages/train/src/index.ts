@@ -136,6 +136,5 @@ export {
   type TrainingProgress,
   type TrainOptions,
   train,
-  trainBranch,
 } from './trainer.ts';
 export { untrainedWeights } from './untrained.ts';

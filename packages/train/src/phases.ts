@@ -1,4 +1,5 @@
 import { isTierwiseError, type Tensor, TierwiseError } from '@tierwise/core';
+import type { Dataset } from '@tierwise/data';
 import { type Backbone, type OpenBackbone, openBackbone } from './backbone.ts';
 import { exportMain, pixelPreprocess, ports } from './export.ts';
 import type { Weights } from './layers/inference.ts';
@@ -10,6 +11,8 @@ import { attachedStep, branchStep, networkStep, type StepOptions, type TrainingS
 /** A phase of a training, ready to be run. */
 export interface Phase extends AsyncDisposable {
   readonly step: TrainingStep;
+  /** What gives the stems and scores that the step learns from; without one it learns from pixels. */
+  readonly frozen?: Backbone;
   /** What the step learns from, made of `pixels` uint8 [n, c, h, w]. */
   feeds(pixels: Tensor<'uint8'>): Promise<Readonly<Record<string, Tensor>>>;
 }
@@ -28,8 +31,20 @@ interface Surroundings {
   readonly threads: number;
 }
 
+/** Opens the phases of a training: of a branch on its `backbone`, or of a network of ours. */
+export function phaseOpener(options: {
+  readonly settings: TrainingSettings;
+  readonly data: Dataset;
+  readonly threads: number;
+  readonly backbone?: Backbone;
+}): PhaseOpener {
+  const { settings, data, threads, backbone } = options;
+  const around = { settings, classes: data.classes.length, threads };
+  return backbone ? branchPhase(backbone, around) : phasesOfNetwork(around);
+}
+
 /** The phases of a network of ours: a branch is trained on what the phase before it has left. */
-export function phasesOfNetwork(around: Surroundings): PhaseOpener {
+function phasesOfNetwork(around: Surroundings): PhaseOpener {
   const { settings, classes } = around;
   const network = findNetwork(settings.network);
   return async (phase, weights) => {
@@ -40,10 +55,13 @@ export function phasesOfNetwork(around: Surroundings): PhaseOpener {
 }
 
 /** Whether a phase trains the branch alone. */
-export const isOfBranch = ({ kind }: PhaseSettings): boolean => kind === 'branch' || kind === 'branch-real';
+const isOfBranch = ({ kind }: PhaseSettings): boolean => kind === 'branch' || kind === 'branch-real';
+
+/** What a phase draws its starting values for. */
+export const streamOf = (phase: PhaseSettings) => (isOfBranch(phase) ? 'branch' : 'parameters');
 
 /** The phases of a branch on a backbone: frozen, or joint with it. */
-export function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
+function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
   const { settings, classes, threads } = around;
   return async (phase) => {
     if (phase.kind === 'main')
@@ -67,6 +85,7 @@ export function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpen
       );
       return {
         step,
+        frozen: backbone,
         async feeds(pixels) {
           const { stem, scores } = await opened.run(pixels);
           return { stem, teacher: scores };

@@ -1,22 +1,33 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { TierwiseError } from '@tierwise/core';
-import type { Dataset } from '@tierwise/data';
-import { emptyBatch, holdBack, startingValues } from './batches.ts';
+import { type Tensor, TierwiseError } from '@tierwise/core';
+import { GraphBuilder, writeOnnx } from '@tierwise/graph';
+import type { Backbone } from './backbone.ts';
+import { writeBackbone } from './backbone-training.ts';
+import { emptyBatch, startingValues } from './batches.ts';
 import { saveCheckpoint } from './checkpoint.ts';
 import { writeFileWhole } from './files.ts';
 import { optimizers } from './optimizer.ts';
-import { phasesOfNetwork } from './phases.ts';
+import { phaseOpener, streamOf } from './phases.ts';
 import { cosineRate } from './schedule.ts';
-import type { TrainingSettings } from './settings.ts';
+import { lessonsOf, standingOf, untouched } from './standing.ts';
 import { freshState } from './step-runner.ts';
+import type { TrainOptions } from './trainer.ts';
 
 /** What a program has to know to run `step.onnx`; written as `plan.json` beside it. */
 export interface PortablePlan {
   readonly phase: string;
+  /** Steps done before; the first one to run. */
+  readonly step: number;
+  /** Steps of the whole phase. */
   readonly steps: number;
   readonly stepsPerEpoch: number;
   /** The file with the state, which the program writes anew: safetensors; what to change in its metadata. */
   readonly checkpoint: string;
+  /**
+   * Whether the step learns from `stem` and `teacher`, which `backbone.onnx` makes of the pixels, and not from `pixels`.
+   */
+  readonly backbone: boolean;
   /** Which of the training samples may be learnt from, in the order of the data set; the others choose the threshold. */
   readonly samples: readonly number[];
   /** Shapes of what a step learns from: pixels 0..255 NCHW, and rows that sum to 1. */
@@ -37,27 +48,31 @@ export interface PortablePlan {
 }
 
 /**
- * Writes the first phase of a training so that any program with ONNX Runtime, in any language and on any of its devices,
- * can run it: `folder/step.onnx`, `folder/plan.json`, and the checkpoint at step 0. The program writes the state back
- * into the checkpoint with the number of its steps, and `train` with `resume` goes on from there. docs/portable-step.md
- * has such a program.
- * @throws TierwiseError USAGE for a phase that needs a frozen network beside the step; FILE_UNREADABLE
+ * Writes the phase that comes next in a training so that any program with ONNX Runtime, in any language and on any of its
+ * devices, can run it: `folder/step.onnx`, `folder/plan.json`, for a branch `folder/backbone.onnx`, and the checkpoint.
+ * The program writes the state back into the checkpoint with the number of its steps, and `train` with `resume` goes on
+ * from there. docs/portable-step.md has such a program.
+ * @throws TierwiseError USAGE when the training is done, or the network that a branch learns from takes another number of
+ *   pictures at once; else as `train`
  */
 export async function writePortableStep(
   folder: string,
-  options: { readonly settings: TrainingSettings; readonly data: Dataset; readonly checkpoint: string },
+  options: Omit<TrainOptions, 'checkpointSteps' | 'signal' | 'onProgress' | 'onEpoch'>,
 ): Promise<PortablePlan> {
   const { settings, data, checkpoint } = options;
-  const [phase] = settings.phases;
-  if (phase?.kind !== 'joint' && phase?.kind !== 'main')
-    throw new TierwiseError('USAGE', `the phase "${phase?.kind}" cannot be trained elsewhere`);
-  const learnt = holdBack(data.samples, settings.holdout, settings.seed).train.toSorted();
-  const stepsPerEpoch = Math.floor(learnt.length / settings.batch);
-  const steps = stepsPerEpoch * phase.epochs;
-  const open = phasesOfNetwork({ settings, classes: data.classes.length, threads: 1 });
-  await using opened = await open(phase, new Map());
-  const { step } = opened;
+  const { learnt, stepsPerEpoch } = lessonsOf(options);
+  const open = phaseOpener(options);
+  const { index, resumed, weights, history } = await standingOf(options, open, stepsPerEpoch);
+  const phase = settings.phases[index];
+  if (!phase)
+    throw new TierwiseError(
+      'USAGE',
+      `${checkpoint}: this training is done; without --export-step, --resume writes its bundle`,
+    );
+  await using opened = await open(phase, weights);
+  const { step, frozen } = opened;
   const batch = emptyBatch(data, settings.batch, step.masks);
+  const steps = stepsPerEpoch * phase.epochs;
   const optimizer = optimizers[phase.optimizer];
   const each = <T>(value: (done: number) => T) => Array.from({ length: steps }, (_, done) => value(done));
   const scalars = Object.keys(optimizer.scalars(1)).map(
@@ -65,10 +80,12 @@ export async function writePortableStep(
   );
   const plan: PortablePlan = {
     phase: phase.kind,
+    step: resumed?.step ?? 0,
     steps,
     stepsPerEpoch,
     checkpoint,
-    samples: [...learnt],
+    backbone: frozen !== undefined,
+    samples: [...learnt.toSorted()],
     pixels: { dtype: 'uint8', dims: batch.pixels.dims },
     targets: { dtype: 'float32', dims: batch.targets.dims },
     masks: step.masks.map(({ name, dims, rate }) => ({ name, dims, rate })),
@@ -79,15 +96,40 @@ export async function writePortableStep(
     },
     metrics: step.heads.flatMap((head) => [`loss.${head}`, `correct.${head}`]),
   };
-  await saveCheckpoint(checkpoint, {
-    settings,
-    phase: 0,
-    step: 0,
-    history: [],
-    running: plan.metrics.map(() => 0),
-    tensors: freshState(step, startingValues(step, settings.seed)),
-  });
+  if (frozen) await writeFileWhole(join(folder, 'backbone.onnx'), frozenOnPixels(frozen, batch.pixels.dims));
+  else await rm(join(folder, 'backbone.onnx'), { force: true });
+  if (!resumed) {
+    const state = freshState(step, startingValues(step, settings.seed, streamOf(phase)), weights);
+    await saveCheckpoint(checkpoint, {
+      settings,
+      phase: index,
+      step: 0,
+      history,
+      running: plan.metrics.map(() => 0),
+      tensors: new Map<string, Tensor>([...untouched(weights, state), ...state]),
+    });
+  }
   await writeFileWhole(join(folder, 'step.onnx'), step.model);
   await writeFileWhole(join(folder, 'plan.json'), new TextEncoder().encode(`${JSON.stringify(plan)}\n`));
   return plan;
+}
+
+/** `backbone` as one file: `pixels` uint8 `dims` in, `stem` and `teacher` out. */
+function frozenOnPixels(backbone: Backbone, dims: readonly number[]): Uint8Array {
+  const { model, ports } = backbone;
+  const takes = model.graph!.input.find(({ name }) => name === ports.input)?.type?.value;
+  const first = takes?.case === 'tensorType' ? takes.value.shape?.dim[0]?.value : undefined;
+  if (first?.case === 'dimValue' && Number(first.value) !== dims[0])
+    throw new TierwiseError(
+      'USAGE',
+      `the network takes ${first.value} pictures at once: give --batch ${first.value}, or export it with an open batch`,
+      { batch: dims[0] },
+    );
+  const b = new GraphBuilder('backbone');
+  const pixels = b.op('Cast', [b.input('pixels', 'uint8', dims)], { to: 1 });
+  const { stem, scores } = writeBackbone(b, undefined, backbone, pixels);
+  // Sizes are left open: who made the network said what they are.
+  b.output(stem, 'float32', [dims[0]!, 'c', 'h', 'w'], 'stem');
+  b.output(scores, 'float32', [dims[0]!, 'classes'], 'teacher');
+  return writeOnnx(b.model);
 }

@@ -1,13 +1,14 @@
 import { type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
 import type { Backbone } from './backbone.ts';
-import { emptyBatch, epochOrder, fillBatch, holdBack, startingValues } from './batches.ts';
-import { type ByHead, type EpochRecord, loadCheckpoint, loadMain, saveCheckpoint } from './checkpoint.ts';
+import { emptyBatch, epochOrder, fillBatch, startingValues } from './batches.ts';
+import { type ByHead, type EpochRecord, saveCheckpoint, tensorIn } from './checkpoint.ts';
 import type { Weights } from './layers/inference.ts';
 import { optimizers } from './optimizer.ts';
-import { branchPhase, isOfBranch, type Phase, type PhaseOpener, phasesOfNetwork } from './phases.ts';
+import { type Phase, phaseOpener, streamOf } from './phases.ts';
 import { cosineRate } from './schedule.ts';
 import type { PhaseKind, PhaseSettings, TrainingSettings } from './settings.ts';
+import { lessonsOf, type Resumed, standingOf, untouched } from './standing.ts';
 import type { TrainingStep } from './step.ts';
 import { freshState, openStep, type State } from './step-runner.ts';
 
@@ -29,6 +30,8 @@ export interface TrainingProgress {
 export interface TrainOptions {
   readonly settings: TrainingSettings;
   readonly data: Dataset;
+  /** The network that a branch is trained on, frozen or with it; without one, `settings.network` is a network of ours. */
+  readonly backbone?: Backbone;
   /** Threads of onnxruntime; the result depends on it in the last bits, so it is fixed by default. */
   readonly threads: number;
   /** Where the state is saved every `checkpointSteps` steps, at the end and when `signal` aborts. */
@@ -55,86 +58,26 @@ export interface Trained {
 }
 
 /**
- * Trains the network that `settings` name, phase by phase, and gives its weights. The same settings, data and threads
- * give the same weights, whether or not the training was interrupted: every random draw is named by seed, epoch and
- * step, and the checkpoint holds all else.
+ * Trains the network that `settings` name, or a branch on a `backbone`, phase by phase, and gives the weights. The same
+ * settings, data and threads give the same weights, whether or not the training was interrupted: every random draw is
+ * named by seed, epoch and step, and the checkpoint holds all else. Of a backbone only the branch's weights are given
+ * (`addBranch` writes them into a graph), after `fineTuning` its own as well (`takeWeights`).
  *
  * @throws TierwiseError TRAINING_DIVERGED when a loss is not finite; CHECKPOINT_INVALID; DATA_CORRUPT when there is one
- *   class only; FILE_UNREADABLE when the checkpoint cannot be written; USAGE; CANCELLED after `signal`, with the state saved
+ *   class only; FILE_UNREADABLE when the checkpoint cannot be written; MODEL_UNSUPPORTED naming the node of a backbone
+ *   that cannot be trained; USAGE; CANCELLED after `signal`, with the state saved
  */
-export function train(options: TrainOptions): Promise<Trained> {
-  const { settings, data, threads } = options;
-  return runPhases(options, phasesOfNetwork({ settings, classes: data.classes.length, threads }));
-}
-
-/**
- * Trains a branch on a `backbone`, which may be anybody's, and gives the branch's weights: `addBranch` writes them into a
- * graph. `branchPhases` gives its phases: the backbone is frozen. With `fineTuning` it is trained, too, and its weights
- * are given: `takeWeights` writes those. Else as `train`, which does the same with its own network.
- * @throws TierwiseError MODEL_UNSUPPORTED naming the node of a backbone that cannot be trained; and as `train` does
- */
-export function trainBranch(options: TrainOptions & { readonly backbone: Backbone }): Promise<Trained> {
-  const { settings, data, threads, backbone } = options;
-  return runPhases(options, branchPhase(backbone, { settings, classes: data.classes.length, threads }));
-}
-
-async function runPhases(options: TrainOptions, open: PhaseOpener): Promise<Trained> {
-  const { settings, data, checkpoint: path } = options;
-  const learnt = holdBack(data.samples, settings.holdout, settings.seed).train;
-  const stepsPerEpoch = Math.floor(learnt.length / settings.batch);
-  const classes = new Set(learnt.map((sample) => data.labels[sample]!));
-  if (classes.size < 2)
-    throw new TierwiseError(
-      'DATA_CORRUPT',
-      `${data.name}: all ${learnt.length} samples to learn from are of one class, ${[...classes].map((c) => data.classes[c])}`,
-      { data: data.name },
-    );
-  if (stepsPerEpoch < 1)
-    throw new TierwiseError(
-      'USAGE',
-      `${learnt.length} training samples, the held back ones aside, are less than a batch of ${settings.batch}`,
-      { samples: learnt.length, batch: settings.batch },
-    );
-  if (options.main !== undefined && (settings.phases[0]!.kind !== 'main' || settings.phases.length < 2))
-    throw new TierwiseError(
-      'USAGE',
-      'a trained main network is taken where it goes first and a branch follows',
-    );
-  const saved = options.resume ? await loadCheckpoint(path, settings) : undefined;
-  const trained = saved || options.main === undefined ? undefined : await loadMain(options.main, settings);
-  const weights = new Map<string, Float32Array>();
-  for (const [name, { data: values }] of saved?.tensors ?? []) weights.set(name, values as Float32Array);
-  const history = [...(saved?.history ?? trained?.history.filter(({ phase }) => phase === 'main') ?? [])];
-  for (const [index, phase] of settings.phases.entries()) {
-    if (saved && saved.phase > index) continue;
+export async function train(options: TrainOptions): Promise<Trained> {
+  const { learnt, stepsPerEpoch } = lessonsOf(options);
+  const open = phaseOpener(options);
+  const { weights, history, ...from } = await standingOf(options, open, stepsPerEpoch);
+  for (const [index, phase] of options.settings.phases.entries()) {
+    if (index < from.index) continue;
     await using opened = await open(phase, weights);
-    if (trained && index === 0) {
-      const { parameters, statistics } = opened.step;
-      for (const { name } of [...parameters, ...statistics])
-        weights.set(name, weightOf(trained, name, options.main!));
-      continue;
-    }
-    const resumed = saved?.phase === index ? saved : undefined;
+    const resumed = index === from.index ? from.resumed : undefined;
     await runPhase({ options, phase, index, opened, learnt, stepsPerEpoch, weights, history, resumed });
   }
   return { weights, history };
-}
-
-function weightOf({ tensors }: Resumed, name: string, path: string): Float32Array {
-  const found = tensors.get(name);
-  if (found?.dtype !== 'float32')
-    throw new TierwiseError('CHECKPOINT_INVALID', `${path}: ${name} is missing or not float32`, {
-      file: path,
-      tensor: name,
-    });
-  return found.data as Float32Array;
-}
-
-/** Where the run of a phase starts. */
-interface Resumed {
-  readonly step: number;
-  readonly running: readonly number[];
-  readonly tensors: ReadonlyMap<string, Tensor>;
 }
 
 interface PhaseRun {
@@ -151,17 +94,12 @@ interface PhaseRun {
   readonly resumed: Resumed | undefined;
 }
 
-function restoredState(step: TrainingStep, saved: Resumed, path: string): State {
+/** The state of `step` as it was saved, in buffers of its own: steps write into them. */
+function restoredState(step: TrainingStep, { tensors }: Resumed, path: string): State {
   return new Map(
-    step.state.map(({ name, dims }) => {
-      const found = saved.tensors.get(name);
-      if (found?.dtype !== 'float32' || found.dims.join() !== dims.join())
-        throw new TierwiseError(
-          'CHECKPOINT_INVALID',
-          `${path}: ${name} is missing or not float32 [${dims}]`,
-          { file: path, tensor: name },
-        );
-      return [name, tensor('float32', dims, Float32Array.from(found.data as Float32Array))];
+    step.state.map((part) => {
+      const values = Float32Array.from(tensorIn(tensors, part, path).data);
+      return [part.name, tensor('float32', part.dims, values)];
     }),
   );
 }
@@ -176,13 +114,11 @@ async function runPhase(run: PhaseRun): Promise<void> {
   const epochsBefore = settings.phases.slice(0, run.index).reduce((sum, { epochs }) => sum + epochs, 0);
   const stepsBefore = epochsBefore * stepsPerEpoch;
 
-  const drawn = startingValues(step, seed, isOfBranch(phase) ? 'branch' : 'parameters');
+  const drawn = startingValues(step, seed, streamOf(phase));
   const start = resumed ? restoredState(step, resumed, path) : freshState(step, drawn, weights);
   const { threads } = options;
   await using runner = await openStep(step, { optimizer: optimizers[phase.optimizer], start, threads });
-  const frozen = [...weights]
-    .filter(([name]) => !start.has(name))
-    .map(([name, values]) => [name, tensor('float32', [values.length], values)] as const);
+  const others = untouched(weights, start);
   const none = step.heads.flatMap(() => [0, 0]);
   let running = [...(resumed?.running ?? none)];
   let done = resumed?.step ?? 0;
@@ -193,7 +129,7 @@ async function runPhase(run: PhaseRun): Promise<void> {
       step: done,
       history,
       running,
-      tensors: new Map<string, Tensor>([...frozen, ...runner.state]),
+      tensors: new Map<string, Tensor>([...others, ...runner.state]),
     });
 
   const filled = emptyBatch(data, batch, step.masks);

@@ -13,7 +13,7 @@ import { optimizers } from '../src/optimizer.ts';
 import { fineTuning, type TrainingSettings } from '../src/settings.ts';
 import { attachedStep } from '../src/step.ts';
 import { freshState, openStep } from '../src/step-runner.ts';
-import { type TrainOptions, trainBranch } from '../src/trainer.ts';
+import { type TrainOptions, train } from '../src/trainer.ts';
 import { type Export, squaresNetwork } from './squares.ts';
 import { tinyData } from './tiny-data.ts';
 
@@ -54,7 +54,7 @@ async function attached(network: Export): Promise<Attached> {
 }
 
 const trained = ({ backbone, settings }: Attached, more: Partial<TrainOptions> = {}) =>
-  trainBranch({
+  train({
     backbone,
     settings,
     data,

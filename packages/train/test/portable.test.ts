@@ -1,13 +1,15 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readSafetensors, type Tensor, tensor, writeSafetensors } from '@tierwise/core';
+import { readOnnx, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { emptyBatch, epochOrder, fillBatch, holdBack } from '../src/batches.ts';
 import { findNetwork } from '../src/networks/index.ts';
+import { backboneOf } from '../src/phases.ts';
 import { type PortablePlan, writePortableStep } from '../src/portable.ts';
-import { mirrorOf, type TrainingSettings } from '../src/settings.ts';
+import { mirrorOf, type PhaseSettings, type TrainingSettings } from '../src/settings.ts';
 import { train } from '../src/trainer.ts';
 import { tinyData } from './tiny-data.ts';
 
@@ -26,18 +28,28 @@ const settings: TrainingSettings = {
   seed: 5,
 };
 
-/** Runs the first `steps` steps knowing nothing but the files; `feed` gives pixels, targets and masks of a step. */
-async function elsewhere(folder: string, steps: number, feed: (step: number) => Tensor[]): Promise<void> {
+const own = { data, settings, threads: 2, checkpointSteps: 100 };
+
+/** Runs steps of a phase up to `end` knowing nothing but the files; batches are drawn as ours are, `before` steps after the first. */
+async function elsewhere(folder: string, end: number, before = 0): Promise<PortablePlan> {
   const plan = JSON.parse(await readFile(join(folder, 'plan.json'), 'utf8')) as PortablePlan;
   const { tensors, metadata } = readSafetensors(new Uint8Array(await readFile(plan.checkpoint)));
-  const session = await openSession(new Uint8Array(await readFile(join(folder, 'step.onnx'))), {
-    threads: 2,
-  });
+  const open = async (file: string) =>
+    openSession(new Uint8Array(await readFile(join(folder, file))), { threads: 2 });
+  const session = await open('step.onnx');
+  const backbone = plan.backbone ? await open('backbone.onnx') : undefined;
+  const { train: learnt } = holdBack(data.samples, settings.holdout, settings.seed);
+  const batch = emptyBatch(data, settings.batch, plan.masks);
   let state = new Map(plan.state.map((name) => [name, tensors.get(name)!]));
-  for (let step = 0; step < steps; step++) {
-    const feeds = new Map<string, Tensor>(state);
-    const names = ['pixels', 'targets', ...plan.masks.map(({ name }) => name)];
-    for (const [i, value] of feed(step).entries()) feeds.set(names[i]!, value);
+  for (let step = plan.step; step < end; step++) {
+    const drawn = before + step;
+    const order = epochOrder(learnt, settings.seed, Math.floor(drawn / plan.stepsPerEpoch));
+    const at = (drawn % plan.stepsPerEpoch) * settings.batch;
+    fillBatch(batch, data, order.subarray(at, at + settings.batch), plan.masks, settings, drawn);
+    const pixels = new Map<string, Tensor>([['pixels', batch.pixels]]);
+    const feeds = new Map<string, Tensor>([...state, ...((await backbone?.run(pixels)) ?? pixels)]);
+    feeds.set('targets', batch.targets);
+    for (const [i, { name }] of plan.masks.entries()) feeds.set(name, batch.masks[i]!);
     for (const [name, values] of Object.entries(plan.scalars))
       feeds.set(name, tensor('float32', [], Float32Array.of(values[step]!)));
     const outputs = await session.run(feeds);
@@ -45,39 +57,100 @@ async function elsewhere(folder: string, steps: number, feed: (step: number) => 
     state = new Map(plan.state.map((name) => [name, outputs.get(`${name}.next`)!]));
   }
   await session.dispose();
-  const training = JSON.stringify({ ...JSON.parse(metadata['training']!), step: steps });
-  await writeFile(plan.checkpoint, writeSafetensors(state, { ...metadata, training }));
+  await backbone?.dispose();
+  const training = JSON.stringify({ ...JSON.parse(metadata['training']!), step: end });
+  await writeFile(
+    plan.checkpoint,
+    writeSafetensors(new Map([...tensors, ...state]), { ...metadata, training }),
+  );
+  return plan;
 }
 
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tierwise-portable-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+const at = (name: string) => join(folder, name);
+
 test('a phase that another program begins ends with the same weights', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'tierwise-portable-'));
-  try {
-    const own = { data, settings, threads: 2, checkpointSteps: 100, resume: true };
-    const whole = await train({ ...own, checkpoint: join(folder, 'whole.safetensors') });
-    const checkpoint = join(folder, 'shared.safetensors');
-    const plan = await writePortableStep(folder, { settings, data, checkpoint });
-    expect(plan.steps).toBe(10);
-    expect(plan.samples).toHaveLength(100);
-    const { train: learnt } = holdBack(data.samples, settings.holdout, settings.seed);
-    await elsewhere(folder, 7, (step) => {
-      const batch = emptyBatch(data, settings.batch, plan.masks);
-      const order = epochOrder(learnt, settings.seed, Math.floor(step / plan.stepsPerEpoch));
-      const at = (step % plan.stepsPerEpoch) * settings.batch;
-      fillBatch(batch, data, order.subarray(at, at + settings.batch), plan.masks, settings, step);
-      return [batch.pixels, batch.targets, ...batch.masks];
-    });
-    const shared = await train({ ...own, checkpoint });
-    expect(shared.weights).toEqual(whole.weights);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  const whole = await train({ ...own, checkpoint: at('whole.safetensors'), resume: false });
+  const shared = { ...own, checkpoint: at('shared.safetensors') };
+  const plan = await writePortableStep(folder, { ...shared, resume: false });
+  expect(plan).toMatchObject({ phase: 'joint', step: 0, steps: 10, backbone: false });
+  expect(plan.samples).toHaveLength(100);
+  await elsewhere(folder, 7);
+  const { weights } = await train({ ...shared, resume: true });
+  expect(weights).toEqual(whole.weights);
 });
 
-test('a branch phase alone is refused: it needs the frozen network beside it', async () => {
-  const branch = { ...settings, phases: [{ ...settings.phases[0]!, kind: 'branch' as const }] };
-  await expect(
-    writePortableStep('nowhere', { settings: branch, data, checkpoint: 'x' }),
-  ).rejects.toMatchObject({
+const phase = (kind: PhaseSettings['kind']): PhaseSettings => ({ ...settings.phases[0]!, kind, epochs: 1 });
+const mainFirst = { ...settings, phases: [phase('main'), phase('branch-real'), phase('branch')] };
+
+test('so does a training whose every phase another program runs, of the branch on the frozen network too', async () => {
+  const whole = await train({
+    ...own,
+    settings: mainFirst,
+    checkpoint: at('whole.safetensors'),
+    resume: false,
+  });
+  const shared = { ...own, settings: mainFirst, checkpoint: at('shared.safetensors') };
+  const phases = [];
+  for (const [i, { kind }] of mainFirst.phases.entries()) {
+    const plan = await writePortableStep(folder, { ...shared, resume: i > 0 });
+    phases.push({ phase: plan.phase, backbone: plan.backbone });
+    await elsewhere(folder, 5, 5 * i);
+    expect((await readdir(folder)).includes('backbone.onnx'), kind).toBe(plan.backbone);
+  }
+  expect(phases).toEqual([
+    { phase: 'main', backbone: false },
+    { phase: 'branch-real', backbone: true },
+    { phase: 'branch', backbone: true },
+  ]);
+  const { weights } = await train({ ...shared, resume: true });
+  expect(weights).toEqual(whole.weights);
+  await expect(writePortableStep(folder, { ...shared, resume: true })).rejects.toMatchObject({
     code: 'USAGE',
+    message: expect.stringContaining('done'),
+  });
+});
+
+test('a phase under way goes on elsewhere where it stands', async () => {
+  const whole = await train({ ...own, checkpoint: at('whole.safetensors'), resume: false });
+  const shared = { ...own, checkpoint: at('shared.safetensors') };
+  const stop = new AbortController();
+  const begun = train({
+    ...shared,
+    resume: false,
+    signal: stop.signal,
+    onProgress: ({ step }) => step === 4 && stop.abort(),
+  });
+  await expect(begun).rejects.toMatchObject({ code: 'CANCELLED' });
+  expect((await writePortableStep(folder, { ...shared, resume: true })).step).toBe(4);
+  await elsewhere(folder, 10);
+  expect((await train({ ...shared, resume: true })).weights).toEqual(whole.weights);
+});
+
+test('a network that takes one picture at a time is refused with what to do', async () => {
+  const { weights } = await train({
+    ...own,
+    settings: { ...settings, phases: [phase('main')] },
+    checkpoint: at('main.safetensors'),
+    resume: false,
+  });
+  const backbone = backboneOf(findNetwork('lenet'), weights, data.classes.length);
+  const single = readOnnx(writeOnnx(backbone.model));
+  const type = single.graph!.input[0]!.type!.value;
+  if (type.case === 'tensorType') type.value.shape!.dim[0]!.value = { case: 'dimValue', value: 1n };
+  const refused = writePortableStep(folder, {
+    ...own,
+    settings: { ...settings, phases: [phase('branch')] },
+    backbone: { ...backbone, model: single },
+    checkpoint: at('branch.safetensors'),
+    resume: false,
+  });
+  await expect(refused).rejects.toMatchObject({
+    code: 'USAGE',
+    message: expect.stringContaining('--batch 1'),
   });
 });

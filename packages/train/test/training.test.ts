@@ -11,7 +11,7 @@ import { backboneOf } from '../src/phases.ts';
 import { freeDesign } from '../src/recipes/index.ts';
 import { runRecordFiles, writeRunRecord } from '../src/run-record.ts';
 import { mirrorOf, type PhaseKind, type PhaseSettings, type TrainingSettings } from '../src/settings.ts';
-import { type TrainOptions, train, trainBranch } from '../src/trainer.ts';
+import { type TrainOptions, train } from '../src/trainer.ts';
 import { tinyData } from './tiny-data.ts';
 
 const data = tinyData(260, 1);
@@ -204,7 +204,7 @@ test("a branch on somebody's backbone is what main-first does with its own; a ba
   const { weights } = await train(options({ settings: mainFirst }));
   const backbone = backboneOf(network, weights, 10);
   const branchOnly: TrainingSettings = { ...settings, network: 'mine.onnx', phases: [phase('branch', 2)] };
-  const trained = await trainBranch({ ...options({ settings: branchOnly }), backbone });
+  const trained = await train({ ...options({ settings: branchOnly }), backbone });
   expect([...trained.weights.keys()].every((name) => name.startsWith('branch.'))).toBe(true);
   expect(trained.history[1]!.accuracies.branch).toBeGreaterThan(0.3);
 
@@ -212,16 +212,16 @@ test("a branch on somebody's backbone is what main-first does with its own; a ba
   fixed.input('pixels', 'float32', [1, 1, 28, 28]);
   const { model, ...rest } = backboneOf(network, weights, 10);
   model.graph!.input = fixed.graph.input;
-  const again = await trainBranch({ ...options({ settings: branchOnly }), backbone: { ...rest, model } });
+  const again = await train({ ...options({ settings: branchOnly }), backbone: { ...rest, model } });
   for (const [name, values] of trained.weights)
     for (const [i, value] of again.weights.get(name)!.entries())
       expect(Math.abs(value - values[i]!)).toBeLessThan(1e-2);
 
   await expect(
-    trainBranch({ ...options({ settings: { ...branchOnly, phases: [phase('main', 1)] } }), backbone }),
+    train({ ...options({ settings: { ...branchOnly, phases: [phase('main', 1)] } }), backbone }),
   ).rejects.toMatchObject({ code: 'USAGE' });
   await expect(
-    trainBranch({
+    train({
       ...options({ settings: branchOnly }),
       data: { ...data, classes: data.classes.slice(0, 9) },
       backbone,

@@ -15,7 +15,6 @@ import {
   recipes,
   type TrainingSettings,
   temperatureFor,
-  trainBranch,
   tryNormalizations,
 } from '@tierwise/train';
 import { type Command, Option } from 'commander';
@@ -30,6 +29,7 @@ import {
   finishTraining,
   type TrainingFlags,
   trainingRun,
+  trainOrExport,
   withTrainingOptions,
 } from '../training.ts';
 import { fraction, numbers, pictureSize, real, whole } from '../values.ts';
@@ -77,16 +77,15 @@ async function attachCommand(
     ...settingsFor(backbone, data, flags, basename(file)),
     temperature: temperatureFor(spread),
   };
-  terminal.note(
-    `Training ${flags.joint ? 'the network and ' : ''}a branch of [${stemDims}] on ${(data.train.samples - settings.holdout).toLocaleString('en')} samples of ${data.train.name}, ${settings.holdout.toLocaleString('en')} more held back; checkpoint ${run.checkpoint}`,
-  );
   const preprocess = { ...pictures, ...values };
-  const { weights, history } = await trainBranch({
-    backbone: { ...backbone, preprocess },
-    settings,
-    data: data.train,
-    ...run,
-  });
+  const trained = await trainOrExport(
+    flags,
+    `${flags.joint ? 'the network and ' : ''}a branch of [${stemDims}]`,
+    { backbone: { ...backbone, preprocess }, settings, data: data.train, ...run },
+    terminal,
+  );
+  if (!trained) return;
+  const { weights, history } = trained;
   const notes = [...backbone.notes];
   if (flags.joint) {
     const { samples } = data.test;

@@ -15,8 +15,6 @@ import {
   schedules,
   stemDimsOf,
   type TrainingSettings,
-  train,
-  writePortableStep,
 } from '@tierwise/train';
 import type { Command } from 'commander';
 import { dataHelp, loadData } from '../data.ts';
@@ -29,6 +27,7 @@ import {
   finishTraining,
   type TrainingFlags,
   trainingRun,
+  trainOrExport,
   withTrainingOptions,
 } from '../training.ts';
 import { real, whole } from '../values.ts';
@@ -47,8 +46,6 @@ interface TrainFlags extends TrainingFlags {
   readonly branchRate?: number;
   /** Checkpoint whose main network is taken. */
   readonly main?: string;
-  /** Folder for the first phase as files, instead of training it here. */
-  readonly exportStep?: string;
 }
 
 /** `tierwise train`: from a data set to a bundle, by way of a checkpoint beside it. */
@@ -88,24 +85,10 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
     seed: flags.seed,
   };
   const run = trainingRun(folder, flags, terminal, signal);
-  if (flags.exportStep !== undefined) {
-    const plan = await writePortableStep(flags.exportStep, {
-      settings,
-      data: data.train,
-      checkpoint: run.checkpoint,
-    });
-    const { phase, steps, checkpoint } = plan;
-    terminal.result(
-      { folder: flags.exportStep, phase, steps, checkpoint },
-      () =>
-        `${steps} steps of the phase "${phase}" can be run anywhere from ${flags.exportStep} and ${checkpoint}; docs/portable-step.md says how. --resume goes on from there.`,
-    );
-    return;
-  }
-  terminal.note(
-    `Training ${flags.network} on ${data.train.samples.toLocaleString('en')} samples of ${data.train.name}, ${holdout} of them held back; checkpoint ${run.checkpoint}`,
-  );
-  const { weights, history } = await train({ settings, data: data.train, main: flags.main, ...run });
+  const options = { settings, data: data.train, main: flags.main, ...run };
+  const trained = await trainOrExport(flags, flags.network, options, terminal);
+  if (!trained) return;
+  const { weights, history } = trained;
   const composite = networkComposite(settings, weights, data.train.classes.length);
   const { tolerance } = flags;
   await finishTraining(
@@ -180,10 +163,6 @@ export function addTrain(program: Command): void {
       .option(
         '--main <checkpoint>',
         'with main-first: take the trained main network of another run, which differs in its branch only',
-      )
-      .option(
-        '--export-step <folder>',
-        'write the first phase as files, to be run by ONNX Runtime on another machine, instead of training it here',
       )
       .option(
         '--recipe <name>',

@@ -10,7 +10,7 @@ import { tinyData } from '../../test/tiny-data.ts';
 import { evaluate, openBundled } from '../evaluate.ts';
 import { makeComposite } from '../make.ts';
 import { branchPhases, type TrainingSettings } from '../settings.ts';
-import { trainBranch } from '../trainer.ts';
+import { train } from '../trainer.ts';
 import {
   type AttachOptions,
   attachedComposite,
@@ -68,7 +68,7 @@ test('a branch is trained on it, and the bundle is what was measured', async () 
     smoothing: 0,
     seed: 1,
   };
-  const { weights, history } = await trainBranch({
+  const { weights, history } = await train({
     backbone: { ...backbone, preprocess: spec },
     settings,
     data,

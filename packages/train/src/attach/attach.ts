@@ -20,7 +20,7 @@ export function designFor(
   return freeDesign(stemDims, { depth, width });
 }
 
-/** The composite of `backbone`, whose graph is changed, with the `weights` that `trainBranch` gave. */
+/** The composite of `backbone`, whose graph is changed, with the `weights` that `train` gave. */
 export function attachedComposite(
   backbone: ImportedBackbone,
   preprocess: PreprocessSpec,

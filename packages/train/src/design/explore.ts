@@ -15,7 +15,7 @@ import { backboneOf } from '../phases.ts';
 import { plainBlock } from '../recipes/design.ts';
 import type { BranchDesign, RecipeName } from '../recipes/index.ts';
 import { augmentationFor, phasesOf, type TrainingSettings } from '../settings.ts';
-import { type TrainingProgress, type TrainOptions, train, trainBranch } from '../trainer.ts';
+import { type TrainingProgress, type TrainOptions, train } from '../trainer.ts';
 import { type Interval, wilson } from './interval.ts';
 
 /** What short runs are determined by: results of other runs cannot be compared with them. */
@@ -123,7 +123,7 @@ export async function exploreBranches(options: ExploreOptions): Promise<Explorat
     const design = partOf(network.mirror, blocks, dense);
     const started = performance.now();
     const name = `${blocks}-${dense}`;
-    const { weights } = await trainBranch({
+    const { weights } = await train({
       ...common(name),
       settings: { ...base, design, phases: base.phases.filter((phase) => !isMain(phase)) },
       backbone,

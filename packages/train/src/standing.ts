@@ -1,0 +1,130 @@
+/** Where a training stands before it goes on: what there is to learn from, and which step comes next. */
+import { type Tensor, TierwiseError, tensor } from '@tierwise/core';
+import type { Dataset } from '@tierwise/data';
+import { holdBack } from './batches.ts';
+import { type Checkpoint, type EpochRecord, loadCheckpoint, loadMain, tensorIn } from './checkpoint.ts';
+import type { PhaseOpener } from './phases.ts';
+import type { TrainingSettings } from './settings.ts';
+
+/** Which samples are learnt from, and how many steps make an epoch. */
+export interface Lessons {
+  readonly learnt: Uint32Array;
+  readonly stepsPerEpoch: number;
+}
+
+/** @throws TierwiseError DATA_CORRUPT when there is one class only; USAGE when the samples are less than a batch */
+export function lessonsOf({
+  settings,
+  data,
+}: {
+  readonly settings: TrainingSettings;
+  readonly data: Dataset;
+}): Lessons {
+  const learnt = holdBack(data.samples, settings.holdout, settings.seed).train;
+  const stepsPerEpoch = Math.floor(learnt.length / settings.batch);
+  const classes = new Set(learnt.map((sample) => data.labels[sample]!));
+  if (classes.size < 2)
+    throw new TierwiseError(
+      'DATA_CORRUPT',
+      `${data.name}: all ${learnt.length} samples to learn from are of one class, ${[...classes].map((c) => data.classes[c])}`,
+      { data: data.name },
+    );
+  if (stepsPerEpoch < 1)
+    throw new TierwiseError(
+      'USAGE',
+      `${learnt.length} training samples, the held back ones aside, are less than a batch of ${settings.batch}`,
+      { samples: learnt.length, batch: settings.batch },
+    );
+  return { learnt, stepsPerEpoch };
+}
+
+/** A phase under way. */
+export interface Resumed {
+  readonly step: number;
+  readonly running: readonly number[];
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
+/** Where a training goes on. */
+export interface Standing {
+  /** The phase under way, or the one that comes next; beyond the last when all are done. */
+  readonly index: number;
+  /** Absent where the phase begins. */
+  readonly resumed?: Resumed;
+  /** What earlier phases have trained. */
+  readonly weights: Map<string, Float32Array>;
+  readonly history: EpochRecord[];
+}
+
+/**
+ * Where a training goes on: at its checkpoint, after the main network of another training, or at its start.
+ * @throws TierwiseError USAGE | CHECKPOINT_INVALID | SAFETENSORS_CORRUPT | FILE_UNREADABLE
+ */
+export async function standingOf(
+  options: {
+    readonly settings: TrainingSettings;
+    readonly checkpoint: string;
+    readonly resume: boolean;
+    readonly main?: string | undefined;
+  },
+  open: PhaseOpener,
+  stepsPerEpoch: number,
+): Promise<Standing> {
+  const { settings, main } = options;
+  if (main !== undefined && (settings.phases[0]!.kind !== 'main' || settings.phases.length < 2))
+    throw new TierwiseError(
+      'USAGE',
+      'a trained main network is taken where it goes first and a branch follows',
+    );
+  const saved = options.resume ? await loadCheckpoint(options.checkpoint, settings) : undefined;
+  if (saved) return afterCheckpoint(saved, options.checkpoint, settings, open, stepsPerEpoch);
+  if (main === undefined) return { index: 0, weights: new Map(), history: [] };
+  const { tensors, history } = await loadMain(main, settings);
+  const weights = await trainedIn(settings, 0, tensors, main, open);
+  return { index: 1, weights, history: history.filter(({ phase }) => phase === 'main') };
+}
+
+async function afterCheckpoint(
+  saved: Checkpoint,
+  path: string,
+  settings: TrainingSettings,
+  open: PhaseOpener,
+  stepsPerEpoch: number,
+): Promise<Standing> {
+  const { phase: index, step, tensors } = saved;
+  const history = [...saved.history];
+  const weights = new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array]));
+  if (step < stepsPerEpoch * settings.phases[index]!.epochs)
+    return { index, resumed: saved, weights, history };
+  for (const [name, values] of await trainedIn(settings, index, tensors, path, open, weights))
+    weights.set(name, values);
+  return { index: index + 1, weights, history };
+}
+
+/** What the phase `index` has left in `tensors`; what else of its state is in `weights` goes. */
+async function trainedIn(
+  settings: TrainingSettings,
+  index: number,
+  tensors: ReadonlyMap<string, Tensor>,
+  path: string,
+  open: PhaseOpener,
+  weights: Map<string, Float32Array> = new Map(),
+): Promise<Map<string, Float32Array>> {
+  await using opened = await open(settings.phases[index]!, weights);
+  const { parameters, statistics, state } = opened.step;
+  for (const { name } of state) weights.delete(name);
+  return new Map(
+    [...parameters, ...statistics].map((part) => [part.name, tensorIn(tensors, part, path).data]),
+  );
+}
+
+/** The weights that are no part of a phase's `state`, as a checkpoint holds them. */
+export function untouched(
+  weights: ReadonlyMap<string, Float32Array>,
+  state: ReadonlyMap<string, unknown>,
+): Map<string, Tensor<'float32'>> {
+  const others = [...weights].filter(([name]) => !state.has(name));
+  return new Map(
+    others.map(([name, values]) => [name, tensor('float32', [values.length], Float32Array.from(values))]),
+  );
+}
