@@ -1,6 +1,8 @@
 /** Files that a flag or an argument names. What goes wrong with one is told with its name. */
 import { readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { TierwiseError } from '@tierwise/core';
+import { externalFiles, type ModelProto, readOnnx, readOnnxWith } from '@tierwise/graph';
 
 /** What becomes of `work` on `file`, which `cannot` be done. @throws TierwiseError FILE_UNREADABLE naming the file */
 export async function withFile<T>(file: string, cannot: string, work: Promise<T>): Promise<T> {
@@ -23,6 +25,25 @@ export const readBytes = (file: string): Promise<Uint8Array<ArrayBuffer>> =>
     'read',
     readFile(file).then((bytes) => new Uint8Array(bytes)),
   );
+
+/**
+ * The ONNX model in `file`, its weights with it where they are in files beside it.
+ * @throws TierwiseError FILE_UNREADABLE naming the file; MODEL_CORRUPT | MODEL_UNSUPPORTED
+ */
+export async function readModel(
+  file: string,
+): Promise<{ model: ModelProto; bytes: Uint8Array<ArrayBuffer> }> {
+  const bytes = await readBytes(file);
+  const names = externalFiles(bytes, file);
+  if (names.length === 0) return { model: readOnnx(bytes, file), bytes };
+  const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  for (const name of names) {
+    const path = join(dirname(file), name);
+    const read = withFile(`${path}, in which ${file} has its weights,`, 'read', readFile(path));
+    files.set(name, await read);
+  }
+  return { model: readOnnxWith(bytes, files, file), bytes };
+}
 
 /** @throws TierwiseError FILE_UNREADABLE naming the file */
 export const writeText = (file: string, text: string): Promise<void> =>

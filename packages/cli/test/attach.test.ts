@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readOnnx, writeOnnx } from '@tierwise/graph';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { squaresNetwork } from '../../train/test/squares.ts';
@@ -102,6 +103,34 @@ test('--joint trains the network, too, and says what it got before; --freeze doe
   const { status, stderr } = spawnSync(process.execPath, both, { cwd: folder, encoding: 'utf8' });
   expect(status).toBe(2);
   expect(stderr).toMatch(/'--joint' cannot be used with option '--freeze'/);
+});
+
+test('weights in a file beside the model are read with it; without that file it is named', async () => {
+  const model = readOnnx(squaresNetwork());
+  const parts: Uint8Array[] = [];
+  let offset = 0;
+  for (const proto of model.graph!.initializer) {
+    const { length } = proto.rawData;
+    const place = { location: 'beside.onnx.data', offset: String(offset), length: String(length) };
+    proto.externalData = Object.entries(place).map(([key, value]) => ({
+      $typeName: 'onnx.StringStringEntryProto',
+      key,
+      value,
+    }));
+    parts.push(proto.rawData);
+    proto.rawData = new Uint8Array(0);
+    offset += length;
+  }
+  await writeFile(join(folder, 'beside.onnx'), writeOnnx(model));
+  await writeFile(join(folder, 'inside.onnx'), squaresNetwork());
+  const missing = tierwise('inspect', 'beside.onnx');
+  expect(missing.value).toMatchObject({
+    code: 'FILE_UNREADABLE',
+    error: expect.stringMatching(/beside.onnx.data, in which beside.onnx has its weights/),
+  });
+  await writeFile(join(folder, 'beside.onnx.data'), Buffer.concat(parts));
+  const of = (file: string) => tierwise('inspect', file).value;
+  expect(of('beside.onnx')).toEqual({ ...of('inside.onnx'), file: 'beside.onnx', bytes: expect.any(Number) });
 });
 
 test.each([

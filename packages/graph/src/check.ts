@@ -10,7 +10,7 @@ import {
 import { isShape } from './dims.ts';
 
 /** Bits that one element of an ONNX type takes in raw data; packed types below eight bits fill whole bytes. */
-const bitsPerElement: Readonly<Record<number, number>> = {
+export const bitsPerElement: Readonly<Record<number, number>> = {
   [TensorProto_DataType.FLOAT]: 32,
   [TensorProto_DataType.UINT8]: 8,
   [TensorProto_DataType.INT8]: 8,
@@ -108,13 +108,17 @@ function checkNode(node: NodeProto, made: Set<string>, where: string): void {
   }
 }
 
+/** Whether a tensor's data is in a file of its own. */
+export const isExternal = ({ dataLocation, externalData }: TensorProto): boolean =>
+  dataLocation === TensorProto_DataLocation.EXTERNAL || externalData.length > 0;
+
 /**
  * Checks that a stored tensor holds its data in the file and exactly as much of it as its shape says.
  * @throws TierwiseError MODEL_CORRUPT or MODEL_UNSUPPORTED
  */
 function checkTensor(proto: TensorProto, where: string, label = `tensor "${proto.name}"`): void {
   const fail: Fail = corrupt(where);
-  if (proto.dataLocation === TensorProto_DataLocation.EXTERNAL || proto.externalData.length > 0) {
+  if (isExternal(proto)) {
     throw new TierwiseError(
       'MODEL_UNSUPPORTED',
       `${where}: ${label} is stored in another file; save the model with its weights inside`,

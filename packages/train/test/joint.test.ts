@@ -34,7 +34,7 @@ interface Attached {
 
 /** The squares network, which takes pixels as nobody would, and how it is trained. */
 async function attached(network: Export): Promise<Attached> {
-  const imported = await importBackbone(squaresNetwork(network), 'squares.onnx');
+  const imported = await importBackbone(readOnnx(squaresNetwork(network)));
   const preprocess = { ...imported.pictures, scale: 1 / 255, mean: [0.25], std: [0.5] };
   const settings: TrainingSettings = {
     network: 'squares.onnx',

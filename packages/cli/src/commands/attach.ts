@@ -19,7 +19,7 @@ import {
 } from '@tierwise/train';
 import { type Command, Option } from 'commander';
 import { dataHelp, loadData } from '../data.ts';
-import { readBytes } from '../files.ts';
+import { readBytes, readModel } from '../files.ts';
 import { handle, untilCtrlC } from '../handle.ts';
 import { percent, type Terminal } from '../terminal.ts';
 import {
@@ -62,9 +62,9 @@ async function attachCommand(
 ): Promise<void> {
   const folder = bundleFolder(flags.bundle);
   findRecipe(flags.recipe);
-  const bytes = await readBytes(file);
+  const { model, bytes } = await readModel(file);
   const { at, output, size, bgr } = flags;
-  const backbone = await importBackbone(bytes, file, { at, output, size, bgr });
+  const backbone = await importBackbone(model, { at, output, size, bgr });
   const { pictures, classes, stemDims } = backbone;
   terminal.note(
     `${file}: ${classes} classes of ${pictures.width} x ${pictures.height} x ${pictures.channels} pictures`,
@@ -208,7 +208,7 @@ export function addAttach(program: Command): void {
     program
       .command('attach')
       .description('give your own image classifier a branch: from an ONNX file and pictures to a bundle')
-      .argument('<file>', 'FILE.onnx, with its weights inside')
+      .argument('<file>', 'FILE.onnx; weights in files beside it are read with it')
       .requiredOption('--data <name|folder>', `${dataHelp}; all are resized to what the network takes`)
       .requiredOption('-o, --bundle <folder>', 'the bundle to write, NAME.tierwise')
       .option(

@@ -17,7 +17,7 @@ import {
 } from '@tierwise/train';
 import { type Command, Option } from 'commander';
 import { dataHelp } from '../data.ts';
-import { readBytes, writeText } from '../files.ts';
+import { readModel, writeText } from '../files.ts';
 import { handle, untilCtrlC } from '../handle.ts';
 import { linkContext, linkNames } from '../link.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
@@ -99,8 +99,7 @@ async function openTarget(target: string): Promise<Target> {
     };
   }
   const codec = { kind: 'packed', bits: 4, lo: 0, hi: 1 } as const;
-  if (target.endsWith('.onnx'))
-    return { summary: summarize(readOnnx(await readBytes(target), target)), codec };
+  if (target.endsWith('.onnx')) return { summary: summarize((await readModel(target)).model), codec };
   if (Object.hasOwn(imagenetGraphs, target)) return { summary: summarize(imagenetGraphs[target]!()), codec };
   const network = findNetwork(target);
   const classes = 10;

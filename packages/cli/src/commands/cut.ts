@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TierwiseError } from '@tierwise/core';
-import { readOnnx, split, summarize, writeOnnx } from '@tierwise/graph';
+import { split, summarize, writeOnnx } from '@tierwise/graph';
 import type { Command } from 'commander';
-import { readBytes, withFile } from '../files.ts';
+import { readModel, withFile } from '../files.ts';
 import { handle } from '../handle.ts';
 import { bytesText, type Terminal, table } from '../terminal.ts';
 import { collect } from '../values.ts';
@@ -20,8 +20,8 @@ async function cutCommand(file: string, flags: CutFlags, terminal: Terminal): Pr
       'USAGE',
       'give --at a tensor that crosses the cut; `tierwise inspect` lists them',
     );
-  const bytes = await readBytes(file);
-  const { head, tail } = split(readOnnx(bytes, file), flags.at);
+  const { model: whole } = await readModel(file);
+  const { head, tail } = split(whole, flags.at);
   await withFile(flags.output, 'made', mkdir(flags.output, { recursive: true }));
   const pieces = await Promise.all(
     Object.entries({ head, tail }).map(async ([name, model]) => {

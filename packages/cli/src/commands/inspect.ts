@@ -6,7 +6,7 @@ import { findStem, readOnnx, summarize } from '@tierwise/graph';
 import type { Artifact, Manifest } from '@tierwise/plan';
 import { trainingFacts, wilson } from '@tierwise/train';
 import type { Command } from 'commander';
-import { readBytes, withFile } from '../files.ts';
+import { readBytes, readModel, withFile } from '../files.ts';
 import { handle } from '../handle.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
 import { collectDim } from '../values.ts';
@@ -21,13 +21,12 @@ interface InspectFlags {
 async function inspectCommand(path: string, flags: InspectFlags, terminal: Terminal): Promise<void> {
   const found = await withFile(path, 'read', stat(path));
   if (found.isDirectory()) return inspectBundle(path, terminal);
-  const bytes = await readBytes(path);
-  if (path.endsWith('.safetensors')) return inspectProgram(path, bytes, terminal);
-  return inspectOnnx(path, bytes, flags, terminal);
+  if (path.endsWith('.safetensors')) return inspectProgram(path, await readBytes(path), terminal);
+  return inspectOnnx(path, flags, terminal);
 }
 
-function inspectOnnx(path: string, bytes: Uint8Array, flags: InspectFlags, terminal: Terminal): void {
-  const model = readOnnx(bytes, path);
+async function inspectOnnx(path: string, flags: InspectFlags, terminal: Terminal): Promise<void> {
+  const { model, bytes } = await readModel(path);
   const summary = summarize(model, { dims: flags.dim });
   let stem: string | undefined;
   try {

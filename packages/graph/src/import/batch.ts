@@ -26,7 +26,9 @@ export function openBatch(model: ModelProto, input: string, dims: readonly numbe
     const name = `${old.output[0]}.shape`;
     const kept = BigInt64Array.from(wanted, (dim, i) => BigInt(i === 0 ? 0 : dim));
     initializer.push(toTensorProto(name, tensor('int64', [wanted.length], kept)));
-    return changed(old, { input: [x, name] });
+    // With allowzero, which torch.export writes, a 0 would be a size.
+    const attribute = old.attribute.filter((one) => one.name !== 'allowzero');
+    return changed(old, { input: [x, name], attribute });
   });
   const port = (name: string, openDims: readonly OpenDim[]) => valueInfo(name, 'float32', openDims);
   const open = (name: string): OpenDim[] => ['N', ...known.get(name)!.dims.slice(1)];

@@ -137,9 +137,13 @@ describe('importClassifier', () => {
     expect(notes.join()).toMatch(/NHWC/);
   });
 
-  it.each([1, 4])('opens a batch that was fixed at %d', async (batch) => {
+  it.each([
+    [1, 0],
+    [4, 0],
+    [1, 1],
+  ])('opens a batch that was fixed at %d, with allowzero %d', async (batch, allowzero) => {
     const b = new GraphBuilder('fixed');
-    const x = b.reshape(features(b, batch), [batch, 64]);
+    const x = b.op('Reshape', [features(b, batch), b.ints(batch, 64)], { allowzero });
     b.output(b.gemm(x, stored(b, 'fc', [64, 5])), 'float32', [batch, 5], 'y');
     const x4 = pictures(batch, [1, 3, 6, 6]);
     const { values } = await scoresOf(b.model, pictures(batch + 1, [1, 3, 6, 6]));

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ErrorCode, isTierwiseError } from '@tierwise/core';
 import { loadDataset } from '@tierwise/data';
-import { flowOf } from '@tierwise/graph';
+import { flowOf, readOnnx } from '@tierwise/graph';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { squaresNetwork } from '../../test/squares.ts';
 import { tinyData } from '../../test/tiny-data.ts';
@@ -38,7 +38,7 @@ test.each([
   ['a fire module', { fire: true }],
   ['a leaky activation', { activation: 'LeakyRelu' }],
 ] as const)('%s: found, and understood by the pixels that it was made for', async (_, options) => {
-  const backbone = await importBackbone(squaresNetwork(options), 'squares.onnx');
+  const backbone = await importBackbone(readOnnx(squaresNetwork(options)));
   expect(backbone).toMatchObject({
     pictures: { channels: 1, height: 28, width: 28 },
     classes: 10,
@@ -51,7 +51,7 @@ test.each([
 });
 
 test('a branch is trained on it, and the bundle is what was measured', async () => {
-  const backbone = await importBackbone(squaresNetwork({ layout: 'nhwc', softmax: true }), 'squares.onnx');
+  const backbone = await importBackbone(readOnnx(squaresNetwork({ layout: 'nhwc', softmax: true })));
   const spec = { ...backbone.pictures, scale: 1 / 255, mean: [0.25], std: [0.5] };
   const settings: TrainingSettings = {
     network: 'squares.onnx',
@@ -98,11 +98,11 @@ test('a branch is trained on it, and the bundle is what was measured', async () 
 
 test('scores in another order than the classes are told from a network that guesses', async () => {
   const order = [1, 0, 3, 2, 5, 4, 7, 6, 9, 8];
-  const other = await importBackbone(squaresNetwork({ order }), 'x');
+  const other = await importBackbone(readOnnx(squaresNetwork({ order })));
   await expect(tryNormalizations(other, data, { threads })).rejects.toThrow(
     code('USAGE', /"0" as output 1, "1" as output 0.*--classes/),
   );
-  const right = await importBackbone(squaresNetwork(), 'x');
+  const right = await importBackbone(readOnnx(squaresNetwork()));
   const noise = { ...data, images: data.images.map((_, i) => (i * 7919) % 256) };
   await expect(tryNormalizations(right, noise, { threads })).rejects.toThrow(
     code('USAGE', /no better than guessing, with each of 4 usual normalisations: give its own with --mean/),
@@ -115,13 +115,13 @@ test('scores in another order than the classes are told from a network that gues
 
 describe('where the branch leaves', () => {
   const at = async (options: AttachOptions, network = squaresNetwork()) =>
-    (await importBackbone(network, 'x', options)).ports.stem;
+    (await importBackbone(readOnnx(network), options)).ports.stem;
 
   test('is the end of the first stage that runs on a device, or what is named: a tensor or its node', async () => {
     expect(await at({})).toBe('pooled');
     expect(await at({ at: 'stage' })).toBe('stage');
     expect(await at({ at: 'MaxPool_pooled' })).toBe('pooled');
-    const { ports, notes } = await importBackbone(squaresNetwork({ activation: 'Tanh' }), 'x');
+    const { ports, notes } = await importBackbone(readOnnx(squaresNetwork({ activation: 'Tanh' })));
     expect(ports.stem).toBe('stem.out');
     expect(notes.join()).toMatch(
       /cannot leave after "pooled": Tanh "Tanh_stage": is no operation of the device's engine/,
@@ -158,7 +158,7 @@ describe.skipIf(!datasets)(
       ['resnet_2b', 'cifar-10', { ...cifar, std: [0.247, 0.2435, 0.2616] }, 0.692],
     ] as const)('%s', async (name, dataName, given, expected) => {
       const file = join(datasets!, '../models', name, `${name}.onnx`);
-      const backbone = await importBackbone(await readFile(file), file);
+      const backbone = await importBackbone(readOnnx(await readFile(file), file));
       expect(flowOf(backbone.model).inputs).toEqual([backbone.ports.input]);
       expect(backbone.model.graph!.input).toHaveLength(1);
       const { test } = await loadDataset(dataName, { size: backbone.pictures });
@@ -175,7 +175,7 @@ describe.skipIf(!datasets)(
       'light_shufflenet',
     ])('%s: real weights or not, it has a stem that runs on a device', async (name) => {
       const file = join(datasets!, '../models', name, `${name}.onnx`);
-      const { classes, stemDims, pictures } = await importBackbone(await readFile(file), file);
+      const { classes, stemDims, pictures } = await importBackbone(readOnnx(await readFile(file), file));
       expect({ classes, pictures }).toEqual({
         classes: 1000,
         pictures: { channels: 3, height: 224, width: 224 },

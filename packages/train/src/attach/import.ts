@@ -8,7 +8,6 @@ import {
   importClassifier,
   inferShapes,
   type ModelProto,
-  readOnnx,
   stemCandidates,
   storeConstants,
   summarize,
@@ -34,17 +33,16 @@ export interface ImportedBackbone extends Omit<Backbone, 'preprocess'> {
 }
 
 /**
- * Reads an ONNX classifier, brings it into the form that branches are attached to (see `importClassifier`), computes what
+ * Brings an ONNX classifier into the form that branches are attached to (see `importClassifier`), computes what
  * follows from its weights alone, and finds its stem: the best of `stemCandidates` that runs in the device's engine, or
- * the one that `at` names. `file` is named in messages.
- * @throws TierwiseError MODEL_CORRUPT | MODEL_UNSUPPORTED naming the node in the way; USAGE where a choice is open
+ * the one that `at` names.
+ * @throws TierwiseError MODEL_UNSUPPORTED naming the node in the way; USAGE where a choice is open
  */
 export async function importBackbone(
-  bytes: Uint8Array,
-  file: string,
+  given: ModelProto,
   options: AttachOptions = {},
 ): Promise<ImportedBackbone> {
-  const classifier = importClassifier(readOnnx(bytes, file), options);
+  const classifier = importClassifier(given, options);
   const model = await foldConstants(classifier.model);
   const { stem, notes } = findRunningStem({ ...classifier, model }, options.at);
   const [, channels, height, width] = classifier.input.dims;
