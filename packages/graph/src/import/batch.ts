@@ -1,5 +1,6 @@
 import { elementCount, isTierwiseError, TierwiseError, tensor } from '@tierwise/core';
 import type { ModelProto, NodeProto } from 'onnx-buf';
+import { attrInt, intAttribute } from '../attributes.ts';
 import { changed } from '../changed.ts';
 import { nodeLabel } from '../check.ts';
 import { flowOf, graphOf } from '../flow.ts';
@@ -9,7 +10,7 @@ import { type OpenDim, valueInfo } from '../value-info.ts';
 
 /**
  * `model` with the first dimension of its input and outputs open, named "N": a Reshape that was exported for a batch of
- * one size keeps its input's batch instead. `dims` are the input's, batch included, as the model was made for them.
+ * one size keeps its input's batch instead, and a Flatten of a single picture its rows. `dims` are the input's, batch included, as the model was made for them.
  * @throws TierwiseError MODEL_UNSUPPORTED naming the first node whose result does not grow with the batch
  */
 export function openBatch(model: ModelProto, input: string, dims: readonly number[]): ModelProto {
@@ -20,6 +21,9 @@ export function openBatch(model: ModelProto, input: string, dims: readonly numbe
   const initializer = [...graph.initializer];
   const node = graph.node.map((old): NodeProto => {
     const [x = '', shape = ''] = old.input;
+    // From axis 0 on a single picture flattens to one row; several would to one row, too.
+    if (old.opType === 'Flatten' && depends(x) && batch === 1 && attrInt(old, 'axis', 1) === 0)
+      return changed(old, { attribute: [intAttribute('axis', 1)] });
     const wanted = known.get(shape)?.values;
     if (old.opType !== 'Reshape' || !depends(x) || depends(shape) || wanted?.[0] !== batch) return old;
     if (known.get(x)!.dims[0] !== batch) return old;

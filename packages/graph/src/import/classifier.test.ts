@@ -150,6 +150,29 @@ describe('importClassifier', () => {
     expectClose(values.slice(0, batch * 5), await run(b.model, 'x', x4, 'y'));
   });
 
+  it('opens a batch of one that is flattened from its first axis on', async () => {
+    const b = new GraphBuilder('axis0');
+    const x = b.op('Flatten', [features(b, 1)], { axis: 0 });
+    b.output(b.gemm(x, stored(b, 'fc', [64, 5])), 'float32', [1, 5], 'y');
+    const one = pictures(1, [1, 3, 6, 6]);
+    const { values } = await scoresOf(b.model, pictures(2, [1, 3, 6, 6]));
+    expectClose(values.slice(0, 5), await run(b.model, 'x', one, 'y'));
+  });
+
+  it.each(['n', 1])('takes pictures where the network had them flattened, a batch of %s', async (batch) => {
+    const b = new GraphBuilder('flat');
+    const flat = b.input('flat', 'float32', [batch, 108]);
+    const x = b.op('Conv', [b.reshape(flat, [-1, 3, 6, 6]), stored(b, 'conv', [4, 3, 3, 3])]);
+    b.output(b.gemm(b.op('Flatten', [x]), stored(b, 'fc', [64, 5])), 'float32', [batch, 5], 'y');
+    const imported = importClassifier(b.model);
+    expect(imported).toMatchObject({ input: { tensor: 'flat', dims: [1, 3, 6, 6] } });
+    expect(imported.notes).toContain('input "flat" is a flattened picture and becomes a picture');
+    const one = pictures(1, [1, 3, 6, 6]);
+    const asFlat = tensor('float32', [1, 108], one.data);
+    const { values } = await scoresOf(b.model, one);
+    expectClose(values, await run(b.model, 'flat', asFlat, 'y'));
+  });
+
   it('names the node that mixes the pictures of a batch', () => {
     const b = new GraphBuilder('mixed');
     const x = b.reshape(features(b, 2), [128]);

@@ -9,6 +9,7 @@ import { inferShapes } from '../shapes.ts';
 import { toTensorProto } from '../tensors.ts';
 import { statedDims } from '../value-info.ts';
 import { openBatch } from './batch.ts';
+import { unflattened } from './flat.ts';
 import { cancelTransposes, channelsFirst } from './layout.ts';
 import { foldPads } from './pads.ts';
 import { findScores, withScores } from './scores.ts';
@@ -45,8 +46,11 @@ function unsupported(message: string, details: Record<string, string> = {}): Tie
  * @throws TierwiseError MODEL_UNSUPPORTED saying why a network is no image classifier, or naming the node that stands in
  *   the way; USAGE when several outputs could be the scores or the size of the pictures is open
  */
-export function importClassifier(model: ModelProto, options: ImportOptions = {}): Classifier {
+export function importClassifier(given: ModelProto, options: ImportOptions = {}): Classifier {
   const notes: string[] = [];
+  const flat = unflattened(given);
+  if (flat) notes.push(`input "${flat.input}" is a flattened picture and becomes a picture`);
+  const model = flat?.model ?? given;
   const picture = pictureInput(model, options);
   let now = upgrade(model, { inputs: { [picture.name]: picture.dims } });
   if (picture.isNhwc) {
