@@ -119,7 +119,7 @@ export {
   schedules,
   type TrainingSettings,
 } from './settings.ts';
-export { networkStep, type TrainingStep } from './step.ts';
+export { branchTemperature, networkStep, type TrainingStep } from './step.ts';
 export { freshState, openStep, type StepRunner } from './step-runner.ts';
 export {
   atThreshold,

@@ -32,7 +32,7 @@ export interface TrainingSettings {
   readonly design: BranchDesign;
   /** One after the other. */
   readonly phases: readonly PhaseSettings[];
-  /** Both score distributions are softened by it where a branch learns to match the main network's. */
+  /** What the main network's scores are softened by where a branch learns to match them; 4 for scores of a usual size. */
   readonly temperature: number;
   readonly augmentation: Augmentation;
   /** Share of a target that is spread over all classes alike (Szegedy et al. 2016); 0 leaves it at its class. */

@@ -98,9 +98,14 @@ export function attachedStep(
   });
 }
 
+/** What a branch's own scores are softened by when they are to match a backbone's. */
+export const branchTemperature = 4;
+
 /**
  * The step of a branch alone on stems [n, c, h, w] of a frozen backbone, with the loss
- * CE(branch) + T^2 KL(backbone || branch), both distributions softened by the temperature T (Hinton et al. 2015).
+ * CE(branch) + T^2 KL(backbone || branch), both distributions softened by the temperature T = 4 (Hinton et al. 2015).
+ * Where the backbone's scores are far larger than those of a cross-entropy, `temperature` is, too: the branch matches
+ * them scaled down, so that both terms of the loss ask for scores of one size.
  */
 export function branchStep(
   stemDims: readonly number[],
@@ -124,12 +129,12 @@ function crossEntropy(b: GraphBuilder, scores: Value, targets: Value): Value {
   return b.neg(b.mean(b.sum(b.mul(logP, targets), [1]), [0]));
 }
 
-/** T^2 mean_n KL(softmax(teacher / T) || softmax(scores / T)). */
+/** T^2 mean_n KL(softmax(teacher / temperature) || softmax(scores / T)), T the branch's own. */
 function divergence(b: GraphBuilder, scores: Value, teacher: Value, temperature: number): Value {
-  const logSoftmax = (x: Value) => b.op('LogSoftmax', [b.mul(x, b.scalar(1 / temperature))], { axis: 1 });
-  const logT = logSoftmax(teacher);
-  const apart = b.mul(b.op('Exp', [logT]), b.sub(logT, logSoftmax(scores)));
-  return b.mul(b.mean(b.sum(apart, [1]), [0]), b.scalar(temperature ** 2));
+  const logSoftmax = (x: Value, by: number) => b.op('LogSoftmax', [b.mul(x, b.scalar(1 / by))], { axis: 1 });
+  const logT = logSoftmax(teacher, temperature);
+  const apart = b.mul(b.op('Exp', [logT]), b.sub(logT, logSoftmax(scores, branchTemperature)));
+  return b.mul(b.mean(b.sum(apart, [1]), [0]), b.scalar(branchTemperature ** 2));
 }
 
 /** How many rows have their maximum where the target has. */

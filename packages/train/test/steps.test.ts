@@ -4,7 +4,7 @@ import { startingValues } from '../src/batches.ts';
 import { networks } from '../src/networks/index.ts';
 import { adam } from '../src/optimizer.ts';
 import { mirrorOf } from '../src/settings.ts';
-import { networkStep } from '../src/step.ts';
+import { branchStep, branchTemperature, networkStep } from '../src/step.ts';
 import { freshState, openStep } from '../src/step-runner.ts';
 
 const batch = 4;
@@ -55,3 +55,37 @@ test.each(['resnet18', 'mobilenet-v2'])(
   // Half a minute when the machine is busy: hundreds of megabytes of state go in and out of every step.
   180_000,
 );
+
+test('a branch learns the same from scores of any size, softened to the usual one', async () => {
+  const network = networks['lenet']!;
+  const stemDims = [1, 20, 12, 12];
+  const r = random(4, 1);
+  const drawn = (...dims: number[]) =>
+    tensor(
+      'float32',
+      dims,
+      Float32Array.from({ length: dims.reduce((a, b) => a * b) }, () => r.normal()),
+    );
+  const [stem, scores, targets] = [drawn(batch, 20, 12, 12), drawn(batch, classes), drawn(batch, classes)];
+  targets.data.fill(0).set([1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0]);
+  const lossAt = async (times: number) => {
+    const how = { temperature: branchTemperature * times, realWeights: false };
+    const step = branchStep(stemDims, mirrorOf(network), how, {
+      batch,
+      classes,
+      optimizer: adam,
+      weightDecay: 0,
+    });
+    const start = freshState(step, startingValues(step, 1));
+    await using runner = await openStep(step, { optimizer: adam, start, threads: 1 });
+    const teacher = tensor(
+      'float32',
+      [batch, classes],
+      scores.data.map((x) => 10 * times * x),
+    );
+    const feeds = Object.entries({ stem, teacher, targets });
+    return (await runner.run(feeds, 0.001, 1))[0]!.loss;
+  };
+  const usual = await lossAt(1);
+  expect(await lossAt(500)).toBeCloseTo(usual, 4);
+});

@@ -1,5 +1,6 @@
 import { TierwiseError } from '@tierwise/core';
 import {
+  branchTemperature,
   findNetwork,
   findRecipe,
   freeDesign,
@@ -79,7 +80,7 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
       branchRate: flags.branchRate,
       stepsPerEpoch: Math.floor((data.train.samples - holdout) / batch),
     }),
-    temperature: 4,
+    temperature: branchTemperature,
     augmentation: augmentationOf(flags, data.train.name),
     smoothing: flags.smoothing,
     seed: flags.seed,

@@ -5,6 +5,7 @@ import type { Weights } from '../layers/inference.ts';
 import type { CompositeGraph } from '../make.ts';
 import { type BranchDesign, freeDesign } from '../recipes/index.ts';
 import type { TrainingSettings } from '../settings.ts';
+import { branchTemperature } from '../step.ts';
 import type { ImportedBackbone } from './import.ts';
 
 const [usualDepth, usualWidth] = [4, 64];
@@ -34,13 +35,13 @@ export function attachedComposite(
   return { model, ports: { input, stem, main: scores, branch: ports.branch }, stemDims, preprocess };
 }
 
-/** The usual temperature of a distillation, made for scores that spread by about 10 (Hinton et al. 2015). */
-const [usualTemperature, usualSpread] = [4, 10];
+/** The spread of scores that the usual temperature of a distillation is made for. */
+const usualSpread = 10;
 
 /**
- * The temperature at which a branch learns to match scores of this spread (see NormalizationTrial): networks that were
+ * The temperature that softens scores of this spread (see NormalizationTrial) for a branch to match: networks that were
  * trained on pixels 0..255 can have scores in the hundreds, which a usual temperature would leave as sharp as labels.
  */
 export function temperatureFor(spread: number): number {
-  return usualTemperature * Math.max(1, spread / usualSpread);
+  return branchTemperature * Math.max(1, spread / usualSpread);
 }

@@ -15,6 +15,7 @@ import { backboneOf } from '../phases.ts';
 import { plainBlock } from '../recipes/design.ts';
 import type { BranchDesign, RecipeName } from '../recipes/index.ts';
 import { augmentationFor, phasesOf, type TrainingSettings } from '../settings.ts';
+import { branchTemperature } from '../step.ts';
 import { type TrainingProgress, type TrainOptions, train } from '../trainer.ts';
 import { type Interval, wilson } from './interval.ts';
 
@@ -164,7 +165,7 @@ function baseSettings(network: Network, settings: ExploreSettings): TrainingSett
       branchEpochs,
       stepsPerEpoch: Math.floor((samples - holdout) / batch),
     }),
-    temperature: 4,
+    temperature: branchTemperature,
     augmentation: augmentationFor(settings.data),
     smoothing: 0,
     seed,
