@@ -61,7 +61,7 @@ export function addRejection(program: Command): void {
     .addOption(
       new Option(
         '--samples <which>',
-        'of which 5 % are to be below: those that the training held back, the training half of the data, or the test set (only to look at)',
+        'of the data, 5 % of which will be below the energy: those that the training held back, its training half, or the test set (only to look at)',
       )
         .choices(sampleChoices)
         .default('held-back'),
