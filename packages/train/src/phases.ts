@@ -5,7 +5,7 @@ import { exportMain, pixelPreprocess, ports } from './export.ts';
 import type { Weights } from './layers/inference.ts';
 import { findNetwork, type Network } from './networks/index.ts';
 import { optimizers } from './optimizer.ts';
-import type { PhaseSettings, TrainingSettings } from './settings.ts';
+import { batchOf, type PhaseSettings, type TrainingSettings } from './settings.ts';
 import { attachedStep, branchStep, networkStep, type StepOptions, type TrainingStep } from './step.ts';
 
 /** A phase of a training, ready to be run. */
@@ -22,7 +22,7 @@ export type PhaseOpener = (phase: PhaseSettings, weights: Weights) => Promise<Ph
 
 function stepOptions(settings: TrainingSettings, phase: PhaseSettings, classes: number): StepOptions {
   const { optimizer, weightDecay } = phase;
-  return { batch: settings.batch, classes, optimizer: optimizers[optimizer], weightDecay };
+  return { batch: batchOf(settings, phase), classes, optimizer: optimizers[optimizer], weightDecay };
 }
 
 interface Surroundings {

@@ -10,6 +10,7 @@ import { writeFileWhole } from './files.ts';
 import { optimizers } from './optimizer.ts';
 import { phaseOpener, streamOf } from './phases.ts';
 import { cosineRate } from './schedule.ts';
+import { batchOf } from './settings.ts';
 import { lessonsOf, standingOf, untouched } from './standing.ts';
 import { freshState } from './step-runner.ts';
 import type { TrainOptions } from './trainer.ts';
@@ -60,9 +61,9 @@ export async function writePortableStep(
   options: Omit<TrainOptions, 'checkpointSteps' | 'signal' | 'onProgress' | 'onEpoch'>,
 ): Promise<PortablePlan> {
   const { settings, data, checkpoint } = options;
-  const { learnt, stepsPerEpoch } = lessonsOf(options);
+  const lessons = lessonsOf(options);
   const open = phaseOpener(options);
-  const { index, resumed, weights, history } = await standingOf(options, open, stepsPerEpoch);
+  const { index, resumed, weights, history } = await standingOf(options, open, lessons);
   const phase = settings.phases[index];
   if (!phase)
     throw new TierwiseError(
@@ -71,8 +72,8 @@ export async function writePortableStep(
     );
   await using opened = await open(phase, weights);
   const { step, frozen } = opened;
-  const batch = emptyBatch(data, settings.batch, step.masks);
-  const steps = stepsPerEpoch * phase.epochs;
+  const batch = emptyBatch(data, batchOf(settings, phase), step.masks);
+  const steps = lessons.steps[index]!;
   const optimizer = optimizers[phase.optimizer];
   const each = <T>(value: (done: number) => T) => Array.from({ length: steps }, (_, done) => value(done));
   const scalars = Object.keys(optimizer.scalars(1)).map(
@@ -82,10 +83,10 @@ export async function writePortableStep(
     phase: phase.kind,
     step: resumed?.step ?? 0,
     steps,
-    stepsPerEpoch,
+    stepsPerEpoch: lessons.stepsPerEpoch[index]!,
     checkpoint,
     backbone: frozen !== undefined,
-    samples: [...learnt.toSorted()],
+    samples: [...lessons.learnt.toSorted()],
     pixels: { dtype: 'uint8', dims: batch.pixels.dims },
     targets: { dtype: 'float32', dims: batch.targets.dims },
     masks: step.masks.map(({ name, dims, rate }) => ({ name, dims, rate })),

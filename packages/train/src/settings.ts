@@ -18,6 +18,8 @@ export interface PhaseSettings {
   readonly peakRate: number;
   readonly warmup: number;
   readonly weightDecay: number;
+  /** Samples in one step, where they are not as many as in the training's other phases. */
+  readonly batch?: number;
 }
 
 /** Everything a training is determined by. A resumed training must have the same. */
@@ -50,6 +52,12 @@ export interface Augmentation {
   readonly cutout: number;
 }
 
+/** Samples in one step of a phase. */
+export const batchOf = (
+  { batch }: Pick<TrainingSettings, 'batch'>,
+  phase: Pick<PhaseSettings, 'batch'>,
+): number => phase.batch ?? batch;
+
 /** What suits a data set: `name` is one that is known by name, or anything else. */
 export function augmentationFor(name: string): Augmentation {
   if (name === 'cifar-10') return { shift: 4, flip: true, cutout: 8 };
@@ -69,28 +77,31 @@ export interface ScheduleOptions {
   readonly peakRate?: number | undefined;
   readonly branchEpochs: number;
   readonly branchRate?: number | undefined;
-  /** Steps of one epoch: a warm-up takes at most a fifth of its phase. */
-  readonly stepsPerEpoch: number;
+  /** Samples in a step of the branch's phases, where they are not `batch`. */
+  readonly branchBatch?: number | undefined;
+  /** Samples that are learnt from, and in one step: a warm-up takes at most a fifth of its phase. */
+  readonly samples: number;
+  readonly batch: number;
 }
 
 const longestWarmup = 200;
 const defaultBranchRate = 2e-3;
 const defaultFineRate = 1e-3;
 
-const warmup = (epochs: number, stepsPerEpoch: number) =>
-  Math.max(1, Math.min(longestWarmup, Math.floor((epochs * stepsPerEpoch) / 5)));
+const warmup = (epochs: number, { samples, batch }: Pick<ScheduleOptions, 'samples' | 'batch'>) =>
+  Math.max(1, Math.min(longestWarmup, Math.floor((epochs * Math.floor(samples / batch)) / 5)));
 
 function withAdam(
   kind: PhaseKind,
-  how: { readonly epochs: number; readonly peakRate: number; readonly stepsPerEpoch: number },
+  how: Pick<ScheduleOptions, 'epochs' | 'samples' | 'batch'> & { readonly peakRate: number },
 ): PhaseSettings {
-  const { epochs, peakRate, stepsPerEpoch } = how;
+  const { epochs, peakRate } = how;
   return {
     kind,
     epochs,
     optimizer: 'adam',
     peakRate,
-    warmup: warmup(epochs, stepsPerEpoch),
+    warmup: warmup(epochs, how),
     weightDecay: 1e-4,
   };
 }
@@ -101,11 +112,14 @@ function withAdam(
  */
 export function branchPhases(
   recipe: RecipeName,
-  options: Pick<ScheduleOptions, 'branchEpochs' | 'branchRate' | 'stepsPerEpoch'>,
+  options: Omit<ScheduleOptions, 'epochs' | 'optimizer' | 'peakRate'>,
 ): PhaseSettings[] {
-  const { branchEpochs, branchRate = defaultBranchRate, stepsPerEpoch } = options;
-  const phase = (kind: PhaseKind, epochs: number) =>
-    withAdam(kind, { epochs, peakRate: branchRate, stepsPerEpoch });
+  const { branchEpochs, branchRate = defaultBranchRate, branchBatch, samples } = options;
+  const batch = branchBatch ?? options.batch;
+  const phase = (kind: PhaseKind, epochs: number): PhaseSettings => ({
+    ...withAdam(kind, { epochs, peakRate: branchRate, samples, batch }),
+    ...(batch === options.batch ? {} : { batch }),
+  });
   const withRealWeights = recipe === 'modern' ? Math.floor(branchEpochs / 2) : 0;
   return [
     ...(withRealWeights > 0 ? [phase('branch-real', withRealWeights)] : []),
@@ -115,10 +129,10 @@ export function branchPhases(
 
 /** The phase that trains a backbone together with its branch. Its rate is small: the backbone is trained already. */
 export function fineTuning(
-  options: Pick<ScheduleOptions, 'epochs' | 'peakRate' | 'stepsPerEpoch'>,
+  options: Pick<ScheduleOptions, 'epochs' | 'peakRate' | 'samples' | 'batch'>,
 ): PhaseSettings {
-  const { epochs, peakRate = defaultFineRate, stepsPerEpoch } = options;
-  return withAdam('joint', { epochs, peakRate, stepsPerEpoch });
+  const { peakRate = defaultFineRate } = options;
+  return withAdam('joint', { ...options, peakRate });
 }
 
 /** The phases of `schedule` for `network`. */
@@ -128,7 +142,7 @@ export function phasesOf(
   recipe: RecipeName,
   options: ScheduleOptions,
 ): PhaseSettings[] {
-  const { optimizer, peakRate, epochs, stepsPerEpoch } = options;
+  const { optimizer, peakRate, epochs } = options;
   const own = network.training;
   // A joint phase trains binary layers too, for which Adam is the rule.
   const usual =
@@ -139,7 +153,7 @@ export function phasesOf(
     epochs,
     optimizer: chosen,
     peakRate: peakRate ?? (chosen === usual.optimizer ? usual.peakRate : chosen === 'adam' ? 2e-3 : 0.1),
-    warmup: warmup(epochs, stepsPerEpoch),
+    warmup: warmup(epochs, options),
     weightDecay: chosen === usual.optimizer ? usual.weightDecay : chosen === 'adam' ? 1e-4 : 5e-3,
   };
   return schedule === 'joint' ? [first] : [first, ...branchPhases(recipe, options)];

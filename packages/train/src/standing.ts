@@ -4,12 +4,15 @@ import type { Dataset } from '@tierwise/data';
 import { holdBack } from './batches.ts';
 import { type Checkpoint, type EpochRecord, loadCheckpoint, loadMain, tensorIn } from './checkpoint.ts';
 import type { PhaseOpener } from './phases.ts';
-import type { TrainingSettings } from './settings.ts';
+import { batchOf, type TrainingSettings } from './settings.ts';
 
-/** Which samples are learnt from, and how many steps make an epoch. */
+/** Which samples are learnt from, and how many steps they make. */
 export interface Lessons {
   readonly learnt: Uint32Array;
-  readonly stepsPerEpoch: number;
+  /** Steps of an epoch, for each phase. */
+  readonly stepsPerEpoch: readonly number[];
+  /** Steps of each phase. */
+  readonly steps: readonly number[];
 }
 
 /** @throws TierwiseError DATA_CORRUPT when there is one class only; USAGE when the samples are less than a batch */
@@ -21,7 +24,8 @@ export function lessonsOf({
   readonly data: Dataset;
 }): Lessons {
   const learnt = holdBack(data.samples, settings.holdout, settings.seed).train;
-  const stepsPerEpoch = Math.floor(learnt.length / settings.batch);
+  const batches = settings.phases.map((phase) => batchOf(settings, phase));
+  const stepsPerEpoch = batches.map((batch) => Math.floor(learnt.length / batch));
   const classes = new Set(learnt.map((sample) => data.labels[sample]!));
   if (classes.size < 2)
     throw new TierwiseError(
@@ -29,13 +33,14 @@ export function lessonsOf({
       `${data.name}: all ${learnt.length} samples to learn from are of one class, ${[...classes].map((c) => data.classes[c])}`,
       { data: data.name },
     );
-  if (stepsPerEpoch < 1)
+  const batch = Math.max(...batches);
+  if (learnt.length < batch)
     throw new TierwiseError(
       'USAGE',
-      `${learnt.length} training samples, the held back ones aside, are less than a batch of ${settings.batch}`,
-      { samples: learnt.length, batch: settings.batch },
+      `${learnt.length} training samples, the held back ones aside, are less than a batch of ${batch}`,
+      { samples: learnt.length, batch },
     );
-  return { learnt, stepsPerEpoch };
+  return { learnt, stepsPerEpoch, steps: settings.phases.map(({ epochs }, i) => epochs * stepsPerEpoch[i]!) };
 }
 
 /** A phase under way. */
@@ -68,7 +73,7 @@ export async function standingOf(
     readonly main?: string | undefined;
   },
   open: PhaseOpener,
-  stepsPerEpoch: number,
+  lessons: Lessons,
 ): Promise<Standing> {
   const { settings, main } = options;
   if (main !== undefined && (settings.phases[0]!.kind !== 'main' || settings.phases.length < 2))
@@ -77,7 +82,7 @@ export async function standingOf(
       'a trained main network is taken where it goes first and a branch follows',
     );
   const saved = options.resume ? await loadCheckpoint(options.checkpoint, settings) : undefined;
-  if (saved) return afterCheckpoint(saved, options.checkpoint, settings, open, stepsPerEpoch);
+  if (saved) return afterCheckpoint(saved, options.checkpoint, settings, open, lessons);
   if (main === undefined) return { index: 0, weights: new Map(), history: [] };
   const { tensors, history } = await loadMain(main, settings);
   const weights = await trainedIn(settings, 0, tensors, main, open);
@@ -89,13 +94,12 @@ async function afterCheckpoint(
   path: string,
   settings: TrainingSettings,
   open: PhaseOpener,
-  stepsPerEpoch: number,
+  lessons: Lessons,
 ): Promise<Standing> {
   const { phase: index, step, tensors } = saved;
   const history = [...saved.history];
   const weights = new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array]));
-  if (step < stepsPerEpoch * settings.phases[index]!.epochs)
-    return { index, resumed: saved, weights, history };
+  if (step < lessons.steps[index]!) return { index, resumed: saved, weights, history };
   for (const [name, values] of await trainedIn(settings, index, tensors, path, open, weights))
     weights.set(name, values);
   return { index: index + 1, weights, history };

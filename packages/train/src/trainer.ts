@@ -7,8 +7,8 @@ import type { Weights } from './layers/inference.ts';
 import { optimizers } from './optimizer.ts';
 import { type Phase, phaseOpener, streamOf } from './phases.ts';
 import { cosineRate } from './schedule.ts';
-import type { PhaseKind, PhaseSettings, TrainingSettings } from './settings.ts';
-import { lessonsOf, type Resumed, standingOf, untouched } from './standing.ts';
+import { batchOf, type PhaseKind, type PhaseSettings, type TrainingSettings } from './settings.ts';
+import { type Lessons, lessonsOf, type Resumed, standingOf, untouched } from './standing.ts';
 import type { TrainingStep } from './step.ts';
 import { freshState, openStep, type State } from './step-runner.ts';
 
@@ -68,14 +68,14 @@ export interface Trained {
  *   that cannot be trained; USAGE; CANCELLED after `signal`, with the state saved
  */
 export async function train(options: TrainOptions): Promise<Trained> {
-  const { learnt, stepsPerEpoch } = lessonsOf(options);
+  const lessons = lessonsOf(options);
   const open = phaseOpener(options);
-  const { weights, history, ...from } = await standingOf(options, open, stepsPerEpoch);
+  const { weights, history, ...from } = await standingOf(options, open, lessons);
   for (const [index, phase] of options.settings.phases.entries()) {
     if (index < from.index) continue;
     await using opened = await open(phase, weights);
     const resumed = index === from.index ? from.resumed : undefined;
-    await runPhase({ options, phase, index, opened, learnt, stepsPerEpoch, weights, history, resumed });
+    await runPhase({ options, phase, index, opened, lessons, weights, history, resumed });
   }
   return { weights, history };
 }
@@ -85,8 +85,7 @@ interface PhaseRun {
   readonly phase: PhaseSettings;
   readonly index: number;
   readonly opened: Phase;
-  readonly learnt: Uint32Array;
-  readonly stepsPerEpoch: number;
+  readonly lessons: Lessons;
   /** Of earlier phases; this one's are added at its end. */
   readonly weights: Map<string, Float32Array>;
   /** Each epoch is added. */
@@ -105,14 +104,21 @@ function restoredState(step: TrainingStep, { tensors }: Resumed, path: string): 
 }
 
 async function runPhase(run: PhaseRun): Promise<void> {
-  const { options, phase, opened, learnt, stepsPerEpoch, weights, history, resumed } = run;
+  const { options, phase, opened, weights, history, resumed } = run;
   const { settings, data, checkpoint: path } = options;
-  const { batch, seed } = settings;
+  const { seed } = settings;
+  const batch = batchOf(settings, phase);
   const { step } = opened;
-  const steps = stepsPerEpoch * phase.epochs;
+  const { learnt } = run.lessons;
+  const stepsPerEpoch = run.lessons.stepsPerEpoch[run.index]!;
+  const steps = run.lessons.steps[run.index]!;
   // Draws are named by epochs and steps counted over all phases.
-  const epochsBefore = settings.phases.slice(0, run.index).reduce((sum, { epochs }) => sum + epochs, 0);
-  const stepsBefore = epochsBefore * stepsPerEpoch;
+  const sum = (total: number, more: number) => total + more;
+  const epochsBefore = settings.phases
+    .slice(0, run.index)
+    .map(({ epochs }) => epochs)
+    .reduce(sum, 0);
+  const stepsBefore = run.lessons.steps.slice(0, run.index).reduce(sum, 0);
 
   const drawn = startingValues(step, seed, streamOf(phase));
   const start = resumed ? restoredState(step, resumed, path) : freshState(step, drawn, weights);

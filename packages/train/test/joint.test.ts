@@ -44,7 +44,7 @@ async function attached(network: Export): Promise<Attached> {
     batch,
     recipe: 'xnor',
     design: { ...designFor(imported, { depth: 1, width: 8 }), dense: [16] },
-    phases: [fineTuning({ epochs: 3, peakRate: 5e-3, stepsPerEpoch: 10 })],
+    phases: [fineTuning({ epochs: 3, peakRate: 5e-3, samples: 100, batch: 10 })],
     temperature: 4,
     augmentation: { shift: 0, flip: false, cutout: 0 },
     smoothing: 0,

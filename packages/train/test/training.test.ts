@@ -80,19 +80,23 @@ test('broken off anywhere and resumed it ends with the same weights, losses and 
   }
 });
 
-const mainFirst: TrainingSettings = { ...settings, phases: [phase('main', 2), phase('branch', 2)] };
+/** The branch in batches of its own. */
+const mainFirst: TrainingSettings = {
+  ...settings,
+  phases: [phase('main', 2), { ...phase('branch', 2), batch: 10 }],
+};
 
 test('main first: the branch learns on a main network that stays as it was; broken off anywhere it ends the same', async () => {
   const seen: string[] = [];
   const whole = await train(
     options({ settings: mainFirst, onProgress: (p) => seen.push(`${p.phase} ${p.epoch} ${p.step}`) }),
   );
-  expect(seen.length).toBe(40);
-  expect([seen[0], seen[19], seen[20], seen[39]]).toEqual([
+  expect(seen.length).toBe(60);
+  expect([seen[0], seen[19], seen[20], seen[59]]).toEqual([
     'main 1 1',
     'main 2 20',
     'branch 1 1',
-    'branch 2 20',
+    'branch 2 40',
   ]);
   expect(whole.history.map((h) => Object.keys(h.losses))).toEqual([
     ['main'],
@@ -109,7 +113,7 @@ test('main first: the branch learns on a main network that stays as it was; brok
     [7, 'main'],
     [20, 'main'],
     [3, 'branch'],
-    [20, 'branch'],
+    [40, 'branch'],
   ] as const) {
     const stop = new AbortController();
     const checkpoint = join(folder, `stop-${kind}-${at}.safetensors`);

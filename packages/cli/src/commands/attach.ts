@@ -184,7 +184,7 @@ function settingsFor(
     holdout: Math.min(mostHeldBack, Math.floor(mostStemNumbers / stemNumbers)),
   });
   const { epochs, rate } = flags;
-  const stepsPerEpoch = Math.floor((train.samples - holdout) / batch);
+  const lessons = { samples: train.samples - holdout, batch };
   return {
     network,
     data: train.name,
@@ -194,8 +194,8 @@ function settingsFor(
     recipe,
     design: designFor(backbone, { depth: flags.branchDepth, width: flags.branchWidth }),
     phases: flags.joint
-      ? [fineTuning({ epochs, peakRate: rate, stepsPerEpoch })]
-      : branchPhases(recipe, { branchEpochs: epochs, branchRate: rate, stepsPerEpoch }),
+      ? [fineTuning({ epochs, peakRate: rate, ...lessons })]
+      : branchPhases(recipe, { branchEpochs: epochs, branchRate: rate, ...lessons }),
     augmentation: augmentationOf(flags, train.name),
     smoothing: flags.smoothing,
     seed: flags.seed,

@@ -45,6 +45,7 @@ interface TrainFlags extends TrainingFlags {
   readonly optimizer?: string;
   readonly rate?: number;
   readonly branchRate?: number;
+  readonly branchBatch?: number;
   /** Checkpoint whose main network is taken. */
   readonly main?: string;
 }
@@ -78,7 +79,9 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
       peakRate: flags.rate,
       branchEpochs: flags.branchEpochs ?? flags.epochs,
       branchRate: flags.branchRate,
-      stepsPerEpoch: Math.floor((data.train.samples - holdout) / batch),
+      branchBatch: flags.branchBatch,
+      samples: data.train.samples - holdout,
+      batch,
     }),
     temperature: branchTemperature,
     augmentation: augmentationOf(flags, data.train.name),
@@ -160,6 +163,11 @@ export function addTrain(program: Command): void {
         '--branch-rate <x>',
         'of the branch when it goes second, with adam (default: 0.002)',
         real(0, 10),
+      )
+      .option(
+        '--branch-batch <n>',
+        'samples in one step of the branch when it goes second (default: as --batch)',
+        whole(2),
       )
       .option(
         '--main <checkpoint>',

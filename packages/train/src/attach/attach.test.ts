@@ -62,7 +62,7 @@ test('a branch is trained on it, and the bundle is what was measured', async () 
     recipe: 'xnor',
     // Classes differ in the place of a square, which an average over the map would lose.
     design: { ...designFor(backbone, { depth: 1, width: 32 }), dense: [64] },
-    phases: branchPhases('xnor', { branchEpochs: 12, stepsPerEpoch: 10 }),
+    phases: branchPhases('xnor', { branchEpochs: 12, samples: 100, batch: 10 }),
     temperature: temperatureFor(1),
     augmentation: { shift: 0, flip: false, cutout: 0 },
     smoothing: 0,

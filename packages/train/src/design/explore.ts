@@ -163,7 +163,8 @@ function baseSettings(network: Network, settings: ExploreSettings): TrainingSett
     phases: phasesOf(network, 'main-first', recipe, {
       epochs,
       branchEpochs,
-      stepsPerEpoch: Math.floor((samples - holdout) / batch),
+      samples: samples - holdout,
+      batch,
     }),
     temperature: branchTemperature,
     augmentation: augmentationFor(settings.data),
