@@ -173,6 +173,24 @@ describe('importClassifier', () => {
     expectClose(values, await run(b.model, 'flat', asFlat, 'y'));
   });
 
+  it('takes float32 pictures where the network made them float32 first', async () => {
+    const b = new GraphBuilder('bytes');
+    const x = b.op('Cast', [b.input('x', 'uint8', ['n', 3, 6, 6])], { to: 1 });
+    const y = b.op('Conv', [x, stored(b, 'conv', [4, 3, 3, 3])]);
+    b.output(b.gemm(b.op('Flatten', [y]), stored(b, 'fc', [64, 5])), 'float32', ['n', 5], 'y');
+    const bytes = tensor(
+      'uint8',
+      [1, 3, 6, 6],
+      Uint8Array.from({ length: 108 }, (_, i) => 7 * i),
+    );
+    const { values, notes } = await scoresOf(
+      b.model,
+      tensor('float32', bytes.dims, Float32Array.from(bytes.data)),
+    );
+    expectClose(values, await run(b.model, 'x', bytes, 'y'));
+    expect(notes).toEqual([expect.stringContaining('is float32 now')]);
+  });
+
   it('names the node that mixes the pictures of a batch', () => {
     const b = new GraphBuilder('mixed');
     const x = b.reshape(features(b, 2), [128]);

@@ -9,9 +9,9 @@ import { inferShapes } from '../shapes.ts';
 import { toTensorProto } from '../tensors.ts';
 import { statedDims } from '../value-info.ts';
 import { openBatch } from './batch.ts';
-import { unflattened } from './flat.ts';
 import { cancelTransposes, channelsFirst } from './layout.ts';
 import { foldPads } from './pads.ts';
+import { plainInput } from './plain-input.ts';
 import { findScores, withScores } from './scores.ts';
 import { upgrade } from './upgrade.ts';
 
@@ -47,10 +47,7 @@ function unsupported(message: string, details: Record<string, string> = {}): Tie
  *   the way; USAGE when several outputs could be the scores or the size of the pictures is open
  */
 export function importClassifier(given: ModelProto, options: ImportOptions = {}): Classifier {
-  const notes: string[] = [];
-  const flat = unflattened(given);
-  if (flat) notes.push(`input "${flat.input}" is a flattened picture and becomes a picture`);
-  const model = flat?.model ?? given;
+  const { model, notes } = plainInput(given);
   const picture = pictureInput(model, options);
   let now = upgrade(model, { inputs: { [picture.name]: picture.dims } });
   if (picture.isNhwc) {
