@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { type Tensor, tensor } from '@tierwise/core';
+import { fromFloat16, type Tensor, tensor, toFloat16 } from '@tierwise/core';
 import { OperatorSetIdProtoSchema } from 'onnx-buf';
 import { describe, expect, it } from 'vitest';
 import { light, loadModel, modelFolder, noise, trained } from '../../test/models.ts';
@@ -171,6 +171,31 @@ describe('importClassifier', () => {
     const asFlat = tensor('float32', [1, 108], one.data);
     const { values } = await scoresOf(b.model, one);
     expectClose(values, await run(b.model, 'flat', asFlat, 'y'));
+  });
+
+  it.each([
+    ['throughout', false],
+    ['between float32 ends', true],
+  ])('makes float32 of float16 %s', async (_, ends) => {
+    const build = (dtype: 'float16' | 'float32') => {
+      const b = new GraphBuilder(dtype);
+      const halves = (name: string, dims: readonly number[]) => {
+        const bits = toFloat16(noise(dims, 3).data as Float32Array);
+        const data = dtype === 'float16' ? bits : fromFloat16(bits);
+        return b.initializer(name, tensor(dtype, dims, data as never));
+      };
+      const isCast = ends && dtype === 'float16';
+      const x = b.input('x', isCast ? 'float32' : dtype, ['n', 3, 6, 6]);
+      const y = b.op('Conv', [isCast ? b.op('Cast', [x], { to: 10 }) : x, halves('conv', [4, 3, 3, 3])]);
+      const scores = b.gemm(b.op('Flatten', [y]), halves('fc', [64, 5]));
+      const out = isCast ? b.op('Cast', [scores], { to: 1 }) : scores;
+      b.output(out, isCast ? 'float32' : dtype, ['n', 5], 'y');
+      return b.model;
+    };
+    const batch = pictures(2, [1, 3, 6, 6]);
+    const { values, notes } = await scoresOf(build('float16'), batch);
+    expectClose(values, await run(build('float32'), 'x', batch, 'y'));
+    expect(notes[0]).toBe('its float16 numbers are float32 now');
   });
 
   it('takes float32 pictures where the network made them float32 first', async () => {

@@ -14,6 +14,7 @@ import { foldPads } from './pads.ts';
 import { plainInput } from './plain-input.ts';
 import { findScores, withScores } from './scores.ts';
 import { upgrade } from './upgrade.ts';
+import { widened } from './widen.ts';
 
 /** What the file of a network does not say. */
 export interface ImportOptions {
@@ -47,7 +48,9 @@ function unsupported(message: string, details: Record<string, string> = {}): Tie
  *   the way; USAGE when several outputs could be the scores or the size of the pictures is open
  */
 export function importClassifier(given: ModelProto, options: ImportOptions = {}): Classifier {
-  const { model, notes } = plainInput(given);
+  const wide = widened(given);
+  const { model, notes } = plainInput(wide ?? given);
+  if (wide) notes.unshift('its float16 numbers are float32 now');
   const picture = pictureInput(model, options);
   let now = upgrade(model, { inputs: { [picture.name]: picture.dims } });
   if (picture.isNhwc) {
