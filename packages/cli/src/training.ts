@@ -8,6 +8,7 @@ import {
   type EpochRecord,
   type MakeOptions,
   makeComposite,
+  recipes,
   runRecordFiles,
   type Trained,
   type TrainingProgress,
@@ -26,7 +27,7 @@ import { real, whole } from './values.ts';
 /** What every command that trains a branch takes. */
 export interface TrainingFlags {
   readonly data: string;
-  readonly recipe: string;
+  readonly recipe?: string;
   readonly batch?: number;
   readonly holdout?: number;
   readonly branchDepth?: number;
@@ -168,9 +169,13 @@ export async function finishTraining(
   );
 }
 
+/** What `--recipe` takes. */
+export const recipeHelp = `how the branch is built, one of: ${Object.keys(recipes).join(', ')} (default: modern where shortcuts can go around its convolutions, else xnor)`;
+
 /** The options that all commands share which train a branch. */
 export function withTrainingOptions(command: Command): Command {
   return command
+    .option('--recipe <name>', recipeHelp)
     .option(
       '--shift <pixels>',
       'move training pictures by up to this (default: 4 for cifar-10, else 1)',

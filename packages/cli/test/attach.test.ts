@@ -51,7 +51,7 @@ test('the order of the classes is asked for, then a bundle is made that eval, in
 
   const small = [...attach, '--classes', 'classes.txt', '--branch-width', '16', '--branch-depth', '2'];
   const out = tierwise(...small, '--export-step', 'step');
-  expect(out.value, out.stderr).toMatchObject({ phase: 'branch', step: 0 });
+  expect(out.value, out.stderr).toMatchObject({ phase: 'branch-real', step: 0 });
   expect(await readdir(join(folder, 'step'))).toEqual(['backbone.onnx', 'plan.json', 'step.onnx']);
   const made = tierwise(...small, '--resume');
   expect(made.status, made.stderr).toBe(0);

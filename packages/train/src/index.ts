@@ -103,6 +103,7 @@ export {
   findRecipe,
   freeDesign,
   type RecipeName,
+  recipeFor,
   recipes,
 } from './recipes/index.ts';
 export { runCurves, runRecordFiles, writeRunRecord } from './run-record.ts';

@@ -164,7 +164,8 @@ function writeStep(
   const gradients = differentiate(
     b,
     total,
-    layers.parameters.map((p) => p.name),
+    layers.parameters.map(({ name }) => name),
+    { bounded: new Set(layers.parameters.filter(({ kind }) => kind === 'latent').map(({ name }) => name)) },
   );
 
   const state: StateTensor[] = [];

@@ -11,8 +11,7 @@ import {
   importBackbone,
   type Normalization,
   type NormalizationTrial,
-  type RecipeName,
-  recipes,
+  recipeFor,
   type TrainingSettings,
   temperatureFor,
   tryNormalizations,
@@ -61,7 +60,7 @@ async function attachCommand(
   signal: AbortSignal,
 ): Promise<void> {
   const folder = bundleFolder(flags.bundle);
-  findRecipe(flags.recipe);
+  if (flags.recipe !== undefined) findRecipe(flags.recipe);
   const { model, bytes } = await readModel(file);
   const { at, output, size, bgr } = flags;
   const backbone = await importBackbone(model, { at, output, size, bgr });
@@ -177,7 +176,8 @@ function settingsFor(
   flags: AttachFlags,
   network: string,
 ): Omit<TrainingSettings, 'temperature'> {
-  const recipe = flags.recipe as RecipeName;
+  const design = designFor(backbone, { depth: flags.branchDepth, width: flags.branchWidth });
+  const recipe = recipeFor(design, flags.recipe);
   const stemNumbers = backbone.stemDims.reduce((a, d) => a * d, 1);
   const { holdout, batch } = divided(train.samples, flags, {
     batch: usualBatch,
@@ -192,7 +192,7 @@ function settingsFor(
     holdout,
     batch,
     recipe,
-    design: designFor(backbone, { depth: flags.branchDepth, width: flags.branchWidth }),
+    design,
     phases: flags.joint
       ? [fineTuning({ epochs, peakRate: rate, ...lessons })]
       : branchPhases(recipe, { branchEpochs: epochs, branchRate: rate, ...lessons }),
@@ -246,11 +246,6 @@ export function addAttach(program: Command): void {
       .option('--epochs <n>', 'passes over the training samples', whole(1), 12)
       .option('--batch <n>', 'samples in one step (default: 100, or an eighth of few samples)', whole(2))
       .option('--rate <x>', 'highest learning rate (default: 0.002, with --joint 0.001)', real(0, 10))
-      .option(
-        '--recipe <name>',
-        `how the branch is built, one of: ${Object.keys(recipes).join(', ')}`,
-        'xnor',
-      )
       .option('--branch-depth <n>', 'binary convolutions of the branch (default: 4)', whole(1))
       .option(
         '--branch-width <n>',

@@ -11,7 +11,6 @@ import {
   type Placement,
   type PlacementOptions,
   ports,
-  recipes,
   untrainedWeights,
   visitSamples,
 } from '@tierwise/train';
@@ -21,6 +20,7 @@ import { readModel, writeText } from '../files.ts';
 import { handle, untilCtrlC } from '../handle.ts';
 import { linkContext, linkNames } from '../link.ts';
 import { bytesText, percent, type Terminal, table } from '../terminal.ts';
+import { recipeHelp } from '../training.ts';
 import { collect, real, whole, wholes } from '../values.ts';
 import { type ExploreFlags, exploreCommand } from './explore.ts';
 
@@ -287,7 +287,7 @@ export function addBranch(program: Command): void {
         .argParser(wholes(0))
         .default([0, 1, 2], '0,1,2'),
     )
-    .option('--recipe <name>', `one of: ${Object.keys(recipes).join(', ')}`, 'xnor')
+    .option('--recipe <name>', recipeHelp)
     .option('--samples <n>', 'training samples that are used at most', whole(1), 10_000)
     .option('--holdout <n>', 'of them held back to measure', whole(1), 2000)
     .option('--epochs <n>', 'of the main network', whole(1), 2)

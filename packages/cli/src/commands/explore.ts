@@ -7,8 +7,7 @@ import {
   type ExploredBranch,
   exploreBranches,
   findNetwork,
-  findRecipe,
-  type RecipeName,
+  recipeFor,
 } from '@tierwise/train';
 import { loadData } from '../data.ts';
 import { writeText } from '../files.ts';
@@ -18,7 +17,7 @@ import { shareText } from './eval.ts';
 export interface ExploreFlags {
   readonly data?: string;
   readonly output?: string;
-  readonly recipe: string;
+  readonly recipe?: string;
   readonly blocks: readonly number[];
   readonly dense: readonly number[];
   readonly samples: number;
@@ -38,8 +37,8 @@ export async function exploreCommand(
   signal: AbortSignal,
 ): Promise<void> {
   const network = findNetwork(target);
-  findRecipe(flags.recipe);
   if (flags.data === undefined) throw new TierwiseError('USAGE', '--explore trains, and needs --data');
+  const recipe = recipeFor(network.mirror, flags.recipe);
   const data = await loadData(flags.data, network.input, terminal, signal);
   const samples = Math.min(flags.samples, data.train.samples);
   if (flags.holdout + network.training.batch > samples)
@@ -56,7 +55,7 @@ export async function exploreCommand(
     settings: {
       network: target,
       data: data.train.name,
-      recipe: flags.recipe as RecipeName,
+      recipe,
       samples,
       holdout: flags.holdout,
       epochs: flags.epochs,

@@ -1,18 +1,16 @@
 import { TierwiseError } from '@tierwise/core';
 import {
+  type BranchChoice,
   branchTemperature,
   findNetwork,
-  findRecipe,
   freeDesign,
-  mirrorOf,
   type Network,
   networkComposite,
   networks,
   type OptimizerName,
   optimizers,
   phasesOf,
-  type RecipeName,
-  recipes,
+  recipeFor,
   schedules,
   stemDimsOf,
   type TrainingSettings,
@@ -55,7 +53,7 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
   const folder = bundleFolder(flags.output);
   const network = findNetwork(flags.network);
   const schedule = oneOf('--schedule', flags.schedule, schedules);
-  findRecipe(flags.recipe);
+  const branch = branchOf(network, flags);
   const optimizer =
     flags.optimizer === undefined
       ? undefined
@@ -65,7 +63,6 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
     batch: network.training.batch,
     holdout: mostHeldBack,
   });
-  const branch = branchOf(network, flags);
   const settings: TrainingSettings = {
     network: flags.network,
     data: data.train.name,
@@ -105,15 +102,16 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
 }
 
 /** The branch that mirrors the network, or with --branch-depth or --branch-width one that is free of it. */
-function branchOf(network: Network, { recipe, branchDepth, branchWidth }: TrainFlags) {
-  const mirrored = mirrorOf(network, recipe as RecipeName);
-  if (branchDepth === undefined && branchWidth === undefined) return mirrored;
-  const convolutions = mirrored.design.blocks.reduce((sum, { convs }) => sum + convs, 0);
+function branchOf(network: Network, { recipe, branchDepth, branchWidth }: TrainFlags): BranchChoice {
+  const { mirror } = network;
+  if (branchDepth === undefined && branchWidth === undefined)
+    return { recipe: recipeFor(mirror, recipe), design: mirror };
+  const convolutions = mirror.blocks.reduce((sum, { convs }) => sum + convs, 0);
   const design = freeDesign(stemDimsOf(network), {
     depth: branchDepth ?? convolutions,
     width: branchWidth ?? stemDimsOf(network)[1]!,
   });
-  return { ...mirrored, design };
+  return { recipe: recipeFor(design, recipe), design };
 }
 
 /** @throws TierwiseError USAGE when `value` is not one of `known` */
@@ -172,11 +170,6 @@ export function addTrain(program: Command): void {
       .option(
         '--main <checkpoint>',
         'with main-first: take the trained main network of another run, which differs in its branch only',
-      )
-      .option(
-        '--recipe <name>',
-        `how the branch is built, one of: ${Object.keys(recipes).join(', ')}`,
-        'xnor',
       )
       .option(
         '--branch-depth <n>',

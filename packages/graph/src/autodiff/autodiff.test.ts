@@ -283,6 +283,25 @@ test('sign is straight through: forward +-1 with sign(0) = +1, backward dy where
   expect([...get('g')]).toEqual([0, 2, 3, 4, 5, 0]);
 });
 
+test('the sign of what is kept within [-1, 1] passes the gradient without a look at it', async () => {
+  const nodes = (bounded: ReadonlySet<string>) => {
+    const b = new GraphBuilder('bounded');
+    const x = b.input('x', 'float32', [3]);
+    const r = b.input('r', 'float32', [3]);
+    const g = differentiate(b, b.sum(b.mul(b.sign(x), r), [0]), ['x'], { bounded }).get('x')!;
+    b.output(g, 'float32', [3], 'g');
+    return { bytes: writeOnnx(b.model), ops: b.graph.node.map(({ opType }) => opType) };
+  };
+  const { bytes, ops } = nodes(new Set(['x']));
+  expect(nodes(new Set()).ops).toContain('LessOrEqual');
+  expect(ops).not.toContain('LessOrEqual');
+  const inputs = {
+    x: tensor('float32', [3], Float32Array.of(-1, 0.3, 1)),
+    r: tensor('float32', [3], Float32Array.of(4, 5, 6)),
+  };
+  expect([...(await run(bytes, inputs, ['g']))('g')]).toEqual([4, 5, 6]);
+});
+
 test('a tensor with several consumers sums what they send back', () =>
   check(
     {

@@ -20,6 +20,8 @@ export interface RuleContext {
   give(value: Value, gradient: Value): void;
   /** The forward node that makes `value`; undefined for inputs and constants. */
   producer(value: Value): NodeProto | undefined;
+  /** Whether no element of `value` is beyond 1 or -1. */
+  bounded(value: Value): boolean;
   /** Elements of a small tensor that follow from the model alone; undefined for any other. */
   constant(value: Value): readonly number[] | undefined;
 }

@@ -16,6 +16,10 @@ const where: Rule = (c) => {
   if (isSign) {
     const x = compare.input[0]!;
     if (!c.wanted(x)) return;
+    if (c.bounded(x)) {
+      c.give(x, c.dy);
+      return;
+    }
     const inside = c.b.op('LessOrEqual', [c.b.abs(x), c.b.scalar(1)]);
     c.give(x, c.b.op('Where', [inside, c.dy, c.b.scalar(0)]));
     return;

@@ -41,13 +41,20 @@ export const differentiableOps: readonly string[] = Object.keys(rules).sort();
  * Reverse-mode automatic differentiation of ONNX into ONNX: appends to `b`'s graph the nodes that compute
  * d loss / d value for each of `wrt`, and returns the names of those gradients, each of its value's shape.
  *
+ * `bounded` are inputs that the caller keeps within [-1, 1]: the gradient of their sign passes without a look at them.
+ *
  * `loss` is a float32 scalar of the graph. Shapes must be static (the batch size included). One backward node
  * group per forward node; a tensor with several consumers sums what they send back.
  *
  * @throws TierwiseError MODEL_UNSUPPORTED for an operator without a rule between `wrt` and `loss`, or when the
  *   loss does not depend on one of `wrt`
  */
-export function differentiate(b: GraphBuilder, loss: Value, wrt: readonly Value[]): Map<Value, Value> {
+export function differentiate(
+  b: GraphBuilder,
+  loss: Value,
+  wrt: readonly Value[],
+  { bounded = new Set() }: { readonly bounded?: ReadonlySet<Value> } = {},
+): Map<Value, Value> {
   checkOpset(b.model);
   const known = inferKnown(b.model);
   const forward = [...b.graph.node];
@@ -104,6 +111,7 @@ export function differentiate(b: GraphBuilder, loss: Value, wrt: readonly Value[
         else pending.set(value, [gradient]);
       },
       producer: (value) => producers.get(value),
+      bounded: (value) => bounded.has(value),
       constant: (value) => known.get(value)?.values,
     });
   }

@@ -73,8 +73,11 @@ export class TrainingLayers implements Layers {
   /** He et al. 2015: normal with variance 2 / fan-in, which keeps the scale of ReLU networks. */
   #weight(name: string, dims: readonly number[], kind: 'weight' | 'latent'): Value {
     const fanIn = dims.slice(1).reduce((a, d) => a * d, 1);
+    const most = kind === 'latent' ? 1 : Number.POSITIVE_INFINITY;
     return this.#parameter(name, kind, dims, (length, random) =>
-      Float32Array.from({ length }, () => random.normal() * Math.sqrt(2 / fanIn)),
+      Float32Array.from({ length }, () =>
+        Math.min(most, Math.max(-most, random.normal() * Math.sqrt(2 / fanIn))),
+      ),
     );
   }
 

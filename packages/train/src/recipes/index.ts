@@ -19,6 +19,23 @@ export interface BranchChoice {
   readonly design: BranchDesign;
 }
 
+/**
+ * The recipe that does better with a design, as measured (README, Figures): the modern one where shortcuts go around its
+ * convolutions, else the paper's.
+ */
+export const usualRecipe = ({ blocks }: BranchDesign): RecipeName =>
+  blocks.some(({ shortcut }) => shortcut) ? 'modern' : 'xnor';
+
+/**
+ * The name of a recipe, from outside; the usual one of `design` where there is none.
+ * @throws TierwiseError USAGE for a name that is not there
+ */
+export function recipeFor(design: BranchDesign, name: string | undefined): RecipeName {
+  if (name === undefined) return usualRecipe(design);
+  findRecipe(name);
+  return name as RecipeName;
+}
+
 /** @throws TierwiseError USAGE for a name that is not there */
 export function findRecipe(name: string): BranchRecipe {
   if (Object.hasOwn(recipes, name)) return recipes[name as RecipeName];
