@@ -39,8 +39,7 @@ export async function readModel(
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   for (const name of names) {
     const path = join(dirname(file), name);
-    const read = withFile(`${path}, in which ${file} has its weights,`, 'read', readFile(path));
-    files.set(name, await read);
+    files.set(name, await withFile(path, `read, where ${file} has its weights`, readFile(path)));
   }
   return { model: readOnnxWith(bytes, files, file), bytes };
 }
