@@ -126,9 +126,7 @@ async function trainedIn(
 export function untouched(
   weights: ReadonlyMap<string, Float32Array>,
   state: ReadonlyMap<string, unknown>,
-): Map<string, Tensor<'float32'>> {
+): Map<string, Tensor> {
   const others = [...weights].filter(([name]) => !state.has(name));
-  return new Map(
-    others.map(([name, values]) => [name, tensor('float32', [values.length], Float32Array.from(values))]),
-  );
+  return new Map(others.map(([name, values]) => [name, tensor('float32', [values.length], values)]));
 }

@@ -20,18 +20,12 @@ export interface BranchChoice {
 }
 
 /**
- * The recipe that does better with a design, as measured (README, Figures): the modern one where shortcuts go around its
- * convolutions, else the paper's.
- */
-export const usualRecipe = ({ blocks }: BranchDesign): RecipeName =>
-  blocks.some(({ shortcut }) => shortcut) ? 'modern' : 'xnor';
-
-/**
- * The name of a recipe, from outside; the usual one of `design` where there is none.
+ * The recipe that was asked for, or where none was the one that does better with `design` as measured (README, Figures):
+ * the modern one where shortcuts go around its convolutions, else the paper's.
  * @throws TierwiseError USAGE for a name that is not there
  */
 export function recipeFor(design: BranchDesign, name: string | undefined): RecipeName {
-  if (name === undefined) return usualRecipe(design);
+  if (name === undefined) return design.blocks.some(({ shortcut }) => shortcut) ? 'modern' : 'xnor';
   findRecipe(name);
   return name as RecipeName;
 }
