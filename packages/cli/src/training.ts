@@ -188,7 +188,7 @@ export function withTrainingOptions(command: Command): Command {
     .option('--seed <n>', 'of every random choice', whole(0), 1)
     .option(
       '--tolerance <share>',
-      'accuracy that the threshold may cost on the held-back samples',
+      'accuracy that the threshold may cost on the held-back samples; packing the stem may cost twice that',
       real(0, 1),
       0.0003,
     )

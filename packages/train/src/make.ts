@@ -63,7 +63,7 @@ export interface MakeOptions {
   readonly backbone?: Readonly<Record<string, unknown>>;
   readonly train: Dataset;
   readonly test: Dataset;
-  /** How far below the best the composite may be on the held-back samples, a share; e.g. 0.0003. */
+  /** Accuracy that the threshold may cost on the held-back samples, a share, e.g. 0.0003; packing may cost twice that. */
   readonly tolerance: number;
   readonly threads: number;
   readonly onProgress?: (stage: string, progress: Progress) => void;
