@@ -173,7 +173,7 @@ async function decide(composite: Measured, held: Dataset, tolerance: number, opt
   const { entropies, right } = judgeBranch(scores, held);
   const { codec, tried } = await chooseCodec(calibrateRange(stems), 2 * tolerance, async (candidate) => {
     const { right: mainRight } = await composite.rest(held, stems, candidate);
-    return mainRight.reduce((a, b) => a + b, 0) / held.samples;
+    return mainRight;
   });
   const { right: mainRight, payloadBytes } = await composite.rest(held, stems, codec);
   const samples = Array.from(entropies, (entropy, i) => ({
