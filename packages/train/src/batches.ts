@@ -1,27 +1,10 @@
 import { elementCount, permutation, type Random, random, type Tensor, tensor } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
-import type { Mask, Parameter, Statistic } from './layers/training.ts';
+import type { Mask } from './layers/training.ts';
 import type { Augmentation, TrainingSettings } from './settings.ts';
 
 /** Streams of randomness by purpose; the first name after the seed. */
-const purpose = { holdout: 1, order: 2, augment: 3, dropout: 4, parameters: 5, branch: 6 } as const;
-
-/**
- * Values that parameters and running statistics start with, each parameter's from a stream of its own. A branch that
- * is trained alone has other streams than the network that was trained before it.
- */
-export function startingValues(
-  layers: { readonly parameters: readonly Parameter[]; readonly statistics: readonly Statistic[] },
-  seed: number,
-  of: 'parameters' | 'branch' = 'parameters',
-): Map<string, Float32Array<ArrayBuffer>> {
-  const values = new Map(
-    layers.parameters.map((parameter, i) => [parameter.name, parameter.init(random(seed, purpose[of], i))]),
-  );
-  for (const { name, dims, start } of layers.statistics)
-    values.set(name, new Float32Array(elementCount(dims)).fill(start));
-  return values;
-}
+export const purpose = { holdout: 1, order: 2, augment: 3, dropout: 4, parameters: 5, branch: 6 } as const;
 
 /** Which training samples are learnt from and which are held back for the threshold; indices into the data set. */
 export function holdBack(

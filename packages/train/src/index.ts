@@ -11,7 +11,6 @@ export {
 } from './attach/index.ts';
 export type { Backbone } from './backbone.ts';
 export { takeWeights } from './backbone-training.ts';
-export { startingValues } from './batches.ts';
 export { writeBundle } from './bundle.ts';
 export type { ByHead, EpochRecord } from './checkpoint.ts';
 export { type Calibration, calibrationOf, type ReliabilityBin } from './confidence/calibration.ts';
@@ -120,6 +119,7 @@ export {
   schedules,
   type TrainingSettings,
 } from './settings.ts';
+export { startingValues } from './start/drawn.ts';
 export { branchTemperature, networkStep, type TrainingStep } from './step.ts';
 export { freshState, openStep, type StepRunner } from './step-runner.ts';
 export {

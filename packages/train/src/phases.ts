@@ -1,11 +1,15 @@
 import { isTierwiseError, type Tensor, TierwiseError } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
 import { type Backbone, type OpenBackbone, openBackbone } from './backbone.ts';
+import { holdBack } from './batches.ts';
 import { exportMain, pixelPreprocess, ports } from './export.ts';
 import type { Weights } from './layers/inference.ts';
 import { findNetwork, type Network } from './networks/index.ts';
 import { optimizers } from './optimizer.ts';
 import { batchOf, type PhaseSettings, type TrainingSettings } from './settings.ts';
+import { type StartingValues, startingValues } from './start/drawn.ts';
+import { inherited } from './start/inherited.ts';
+import { settled } from './start/settled.ts';
 import { attachedStep, branchStep, networkStep, type StepOptions, type TrainingStep } from './step.ts';
 
 /** A phase of a training, ready to be run. */
@@ -15,6 +19,8 @@ export interface Phase extends AsyncDisposable {
   readonly frozen?: Backbone;
   /** What the step learns from, made of `pixels` uint8 [n, c, h, w]. */
   feeds(pixels: Tensor<'uint8'>): Promise<Readonly<Record<string, Tensor>>>;
+  /** Values that the step's parameters and statistics start with where no earlier phase has trained them. */
+  start(): Promise<StartingValues>;
 }
 
 /** Opens a phase; `weights` are those that earlier phases have trained. */
@@ -22,12 +28,19 @@ export type PhaseOpener = (phase: PhaseSettings, weights: Weights) => Promise<Ph
 
 function stepOptions(settings: TrainingSettings, phase: PhaseSettings, classes: number): StepOptions {
   const { optimizer, weightDecay } = phase;
-  return { batch: batchOf(settings, phase), classes, optimizer: optimizers[optimizer], weightDecay };
+  const { dropout } = settings;
+  return {
+    batch: batchOf(settings, phase),
+    classes,
+    optimizer: optimizers[optimizer],
+    weightDecay,
+    ...(dropout === undefined ? {} : { dropout }),
+  };
 }
 
 interface Surroundings {
   readonly settings: TrainingSettings;
-  readonly classes: number;
+  readonly data: Dataset;
   readonly threads: number;
 }
 
@@ -38,31 +51,32 @@ export function phaseOpener(options: {
   readonly threads: number;
   readonly backbone?: Backbone;
 }): PhaseOpener {
-  const { settings, data, threads, backbone } = options;
-  const around = { settings, classes: data.classes.length, threads };
-  return backbone ? branchPhase(backbone, around) : phasesOfNetwork(around);
+  return options.backbone ? branchPhase(options.backbone, options) : phasesOfNetwork(options);
 }
 
 /** The phases of a network of ours: a branch is trained on what the phase before it has left. */
 function phasesOfNetwork(around: Surroundings): PhaseOpener {
-  const { settings, classes } = around;
+  const { settings, data, threads } = around;
   const network = findNetwork(settings.network);
+  const classes = data.classes.length;
   return async (phase, weights) => {
     if (isOfBranch(phase)) return branchPhase(backboneOf(network, weights, classes), around)(phase, weights);
     const branch = phase.kind === 'joint' ? settings : undefined;
-    return onPixels(networkStep(network, branch, stepOptions(settings, phase, classes)));
+    const step = networkStep(network, branch, stepOptions(settings, phase, classes));
+    return onPixels(step, async () => {
+      const { train } = holdBack(data.samples, settings.holdout, settings.seed);
+      return settled(network, startingValues(step, settings.seed), { data, samples: train, threads });
+    });
   };
 }
 
 /** Whether a phase trains the branch alone. */
 const isOfBranch = ({ kind }: PhaseSettings): boolean => kind === 'branch' || kind === 'branch-real';
 
-/** What a phase draws its starting values for. */
-export const streamOf = (phase: PhaseSettings) => (isOfBranch(phase) ? 'branch' : 'parameters');
-
 /** The phases of a branch on a backbone: frozen, or joint with it. */
 function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
-  const { settings, classes, threads } = around;
+  const { settings, data, threads } = around;
+  const classes = data.classes.length;
   return async (phase) => {
     if (phase.kind === 'main')
       throw new TierwiseError('USAGE', `a branch on a backbone has no phase "${phase.kind}"`, {
@@ -72,7 +86,10 @@ function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
     if (phase.kind === 'joint') {
       await using opened = await openBackbone(backbone, threads);
       checkClasses(opened, settings.network, classes);
-      return onPixels(trainable(() => attachedStep(backbone, opened.stemDims, settings, options)));
+      const step = trainable(() => attachedStep(backbone, opened.stemDims, settings, options));
+      return onPixels(step, async () =>
+        inherited(startingValues(step, settings.seed), step.parameters, backbone),
+      );
     }
     const opened = await openBackbone(backbone, threads);
     try {
@@ -90,6 +107,8 @@ function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
           const { stem, scores } = await opened.run(pixels);
           return { stem, teacher: scores };
         },
+        start: async () =>
+          inherited(startingValues(step, settings.seed, 'branch'), step.parameters, backbone),
         [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
       };
     } catch (error) {
@@ -100,9 +119,10 @@ function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
 }
 
 /** A phase whose step learns from pixels alone. */
-const onPixels = (step: TrainingStep): Phase => ({
+const onPixels = (step: TrainingStep, start: Phase['start']): Phase => ({
   step,
   feeds: async (pixels) => ({ pixels }),
+  start,
   async [Symbol.asyncDispose]() {},
 });
 

@@ -4,11 +4,11 @@ import { type Tensor, TierwiseError } from '@tierwise/core';
 import { GraphBuilder, writeOnnx } from '@tierwise/graph';
 import type { Backbone } from './backbone.ts';
 import { writeBackbone } from './backbone-training.ts';
-import { emptyBatch, startingValues } from './batches.ts';
+import { emptyBatch } from './batches.ts';
 import { saveCheckpoint } from './checkpoint.ts';
 import { writeFileWhole } from './files.ts';
 import { optimizers } from './optimizer.ts';
-import { phaseOpener, streamOf } from './phases.ts';
+import { phaseOpener } from './phases.ts';
 import { cosineRate } from './schedule.ts';
 import { batchOf } from './settings.ts';
 import { lessonsOf, standingOf, untouched } from './standing.ts';
@@ -100,7 +100,7 @@ export async function writePortableStep(
   if (frozen) await writeFileWhole(join(folder, 'backbone.onnx'), frozenOnPixels(frozen, batch.pixels.dims));
   else await rm(join(folder, 'backbone.onnx'), { force: true });
   if (!resumed) {
-    const state = freshState(step, startingValues(step, settings.seed, streamOf(phase)), weights);
+    const state = freshState(step, await opened.start(), weights);
     await saveCheckpoint(checkpoint, {
       settings,
       phase: index,

@@ -41,6 +41,8 @@ export interface StepOptions {
   readonly classes: number;
   readonly optimizer: Optimizer;
   readonly weightDecay: number;
+  /** In place of the network's own rates. */
+  readonly dropout?: number;
 }
 
 interface Head {

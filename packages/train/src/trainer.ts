@@ -1,11 +1,11 @@
 import { type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
 import type { Backbone } from './backbone.ts';
-import { emptyBatch, epochOrder, fillBatch, startingValues } from './batches.ts';
+import { emptyBatch, epochOrder, fillBatch } from './batches.ts';
 import { type ByHead, type EpochRecord, saveCheckpoint, tensorIn } from './checkpoint.ts';
 import type { Weights } from './layers/inference.ts';
 import { optimizers } from './optimizer.ts';
-import { type Phase, phaseOpener, streamOf } from './phases.ts';
+import { type Phase, phaseOpener } from './phases.ts';
 import { cosineRate } from './schedule.ts';
 import { batchOf, type PhaseKind, type PhaseSettings, type TrainingSettings } from './settings.ts';
 import { type Lessons, lessonsOf, type Resumed, standingOf, untouched } from './standing.ts';
@@ -120,8 +120,9 @@ async function runPhase(run: PhaseRun): Promise<void> {
     .reduce(sum, 0);
   const stepsBefore = run.lessons.steps.slice(0, run.index).reduce(sum, 0);
 
-  const drawn = startingValues(step, seed, streamOf(phase));
-  const start = resumed ? restoredState(step, resumed, path) : freshState(step, drawn, weights);
+  const start = resumed
+    ? restoredState(step, resumed, path)
+    : freshState(step, await opened.start(), weights);
   const { threads } = options;
   await using runner = await openStep(step, { optimizer: optimizers[phase.optimizer], start, threads });
   const others = untouched(weights, start);

@@ -1,10 +1,10 @@
 import { GraphBuilder } from '@tierwise/graph';
-import { startingValues } from './batches.ts';
 import type { Weights } from './layers/inference.ts';
 import { TrainingLayers } from './layers/training.ts';
 import type { Network } from './networks/index.ts';
 import { type BranchChoice, findRecipe } from './recipes/index.ts';
 import { mirrorOf } from './settings.ts';
+import { startingValues } from './start/drawn.ts';
 
 /**
  * Weights that `network` would start its training with: enough to measure sizes and speeds, and to count

@@ -7,10 +7,10 @@ import { fromTensorProto, GraphBuilder, readOnnx, writeOnnx } from '@tierwise/gr
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { attachedComposite, designFor, type ImportedBackbone, importBackbone } from '../src/attach/index.ts';
 import { type Backbone, openBackbone } from '../src/backbone.ts';
-import { startingValues } from '../src/batches.ts';
 import type { Weights } from '../src/layers/inference.ts';
 import { optimizers } from '../src/optimizer.ts';
 import { fineTuning, type TrainingSettings } from '../src/settings.ts';
+import { startingValues } from '../src/start/drawn.ts';
 import { attachedStep } from '../src/step.ts';
 import { freshState, openStep } from '../src/step-runner.ts';
 import { type TrainOptions, train } from '../src/trainer.ts';

@@ -1,9 +1,9 @@
 import { random, tensor } from '@tierwise/core';
 import { expect, test } from 'vitest';
-import { startingValues } from '../src/batches.ts';
 import { networks } from '../src/networks/index.ts';
 import { adam } from '../src/optimizer.ts';
 import { mirrorOf } from '../src/settings.ts';
+import { startingValues } from '../src/start/drawn.ts';
 import { branchStep, branchTemperature, networkStep } from '../src/step.ts';
 import { freshState, openStep } from '../src/step-runner.ts';
 

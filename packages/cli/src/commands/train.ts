@@ -44,6 +44,7 @@ interface TrainFlags extends TrainingFlags {
   readonly rate?: number;
   readonly branchRate?: number;
   readonly branchBatch?: number;
+  readonly dropout?: number;
   /** Checkpoint whose main network is taken. */
   readonly main?: string;
 }
@@ -83,6 +84,7 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
     temperature: branchTemperature,
     augmentation: augmentationOf(flags, data.train.name),
     smoothing: flags.smoothing,
+    ...(flags.dropout === undefined ? {} : { dropout: flags.dropout }),
     seed: flags.seed,
   };
   const run = trainingRun(folder, flags, terminal, signal);
@@ -166,6 +168,11 @@ export function addTrain(program: Command): void {
         '--branch-batch <n>',
         'samples in one step of the branch when it goes second (default: as --batch)',
         whole(2),
+      )
+      .option(
+        '--dropout <share>',
+        "of what enters a dense layer set to 0 at random; 0 suits few epochs (default: the network's own)",
+        real(0, 0.99),
       )
       .option(
         '--main <checkpoint>',

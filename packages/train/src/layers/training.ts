@@ -52,11 +52,19 @@ export class TrainingLayers implements Layers {
   readonly masks: Mask[] = [];
   readonly #b: GraphBuilder;
   readonly #realWeights: boolean;
+  readonly #dropout: number | undefined;
 
-  /** `realWeights`: binary layers use their latent weights as they are, while activations are signs. */
-  constructor(builder: GraphBuilder, options: { readonly realWeights?: boolean } = {}) {
+  /**
+   * `realWeights`: binary layers use their latent weights as they are, while activations are signs. `dropout`: its rate
+   * in place of each that the network asks for; 0 for none.
+   */
+  constructor(
+    builder: GraphBuilder,
+    options: { readonly realWeights?: boolean; readonly dropout?: number } = {},
+  ) {
     this.#b = builder;
     this.#realWeights = options.realWeights ?? false;
+    this.#dropout = options.dropout;
   }
 
   #parameter(
@@ -165,7 +173,9 @@ export class TrainingLayers implements Layers {
   }
 
   dropout(x: Feature, name: string, rate: number): Feature {
-    this.masks.push({ name, dims: x.dims, rate });
+    const share = this.#dropout ?? rate;
+    if (share === 0) return x;
+    this.masks.push({ name, dims: x.dims, rate: share });
     return { ...x, value: this.#b.mul(x.value, this.#b.input(name, 'float32', x.dims)) };
   }
 

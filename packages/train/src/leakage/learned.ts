@@ -1,10 +1,10 @@
 import { permutation, random, type Tensor, tensor } from '@tierwise/core';
 import { differentiate, GraphBuilder, writeOnnx } from '@tierwise/graph';
-import { startingValues } from '../batches.ts';
 import { InferenceLayers, type Weights } from '../layers/inference.ts';
 import type { Feature, Layers } from '../layers/layers.ts';
 import { TrainingLayers } from '../layers/training.ts';
 import { adam } from '../optimizer.ts';
+import { startingValues } from '../start/drawn.ts';
 import type { StateTensor } from '../step.ts';
 import { freshState, openStep } from '../step-runner.ts';
 import { featureChannels, type Grid, targetChannels } from './grid.ts';

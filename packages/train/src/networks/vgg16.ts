@@ -1,6 +1,6 @@
 import type { Feature, Layers } from '../layers/layers.ts';
 import { plainBlock } from '../recipes/design.ts';
-import { type Network, sgdTraining } from './network.ts';
+import type { Network } from './network.ts';
 
 /** Filters of the convolutions after the stem, stage by stage; a pool of 2 ends a stage. */
 const stages = [[64], [128, 128], [256, 256, 256], [512, 512, 512], [512, 512, 512]] as const;
@@ -34,6 +34,6 @@ export const vgg16: Network = {
     ),
     dense: [512, 512],
   },
-  // Without batch norm a rate of 0.1 diverges.
-  training: { ...sgdTraining, peakRate: 0.02 },
+  // Without batch norms Adam gets as far in 80 steps as SGD with a rate of 0.02, which just does not diverge, in 250.
+  training: { batch: 64, optimizer: 'adam', peakRate: 5e-4, weightDecay: 1e-4 },
 };
