@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { argmax, tensor } from '@tierwise/core';
+import { argmax, type Tensor, tensor } from '@tierwise/core';
 import type { Dataset, DatasetSplit } from '@tierwise/data';
 import { readBundle } from '@tierwise/edge';
 import { extract, foldAffine, type ModelProto, quantizeInt8, readOnnx, writeOnnx } from '@tierwise/graph';
@@ -12,6 +12,7 @@ import {
   expectedLatency,
   findNetwork,
   type Network,
+  observedRanges,
   ports,
   trainRival,
   wilson,
@@ -26,7 +27,6 @@ import type { BenchResult, BenchRow } from './result.ts';
 import { findBundles, type MeasuredBundle, measureBundle, repository } from './runs.ts';
 import { buildPage, serveSite } from './site.ts';
 import { median, significant } from './statistics.ts';
-import { calibrate } from './subjects.ts';
 import { table1Rows } from './table1-rows.ts';
 
 interface Fig13Case {
@@ -213,7 +213,7 @@ async function contestantsOf(one: Fig13Case, options: BenchOptions): Promise<Fou
   const main = mainOf(await artifact(folder, manifest.main.artifact.file), manifest);
   await addOnnx('main-float32', main, composite.mainAccuracy);
   const pictures = Array.from({ length: calibrationPictures }, (_, i) => picture(train, i));
-  await addOnnx('main-int8', quantizeInt8(main, await calibrate(main, manifest.input.dims, pictures)));
+  await addOnnx('main-int8', quantizeInt8(main, await observedRanges(main, pictures)));
   if (one.narrow) await addNarrow(one.narrow, main, train, addOnnx, options);
   const missing = one.trained && (await addTrained(one.trained, row.data, known, addOnnx, options));
   return { manifest, testSamples: data.samples, contestants, files, missing };
@@ -279,9 +279,10 @@ function mainOf(bytes: Uint8Array, { input, main }: Manifest): ModelProto {
   return foldAffine(extract(readOnnx(bytes), { inputs: [input.tensor], outputs: [main.scores.tensor] }));
 }
 
-function picture({ images, channels, height, width }: Dataset, index: number): Float32Array {
+function picture({ images, channels, height, width }: Dataset, index: number): Tensor<'float32'> {
   const size = channels * height * width;
-  return Float32Array.from(images.subarray(index * size, (index + 1) * size));
+  const pixels = Float32Array.from(images.subarray(index * size, (index + 1) * size));
+  return tensor('float32', [1, channels, height, width], pixels);
 }
 
 /** Share of `data` that a graph from pixels to scores gets right, one picture at a time as a device has them. */
@@ -291,7 +292,7 @@ async function accuracyOf(model: Uint8Array, data: Dataset, { signal }: BenchOpt
     let right = 0;
     for (let i = 0; i < data.samples; i++) {
       signal.throwIfAborted();
-      const pixels = tensor('float32', [1, data.channels, data.height, data.width], picture(data, i));
+      const pixels = picture(data, i);
       const scores = (await session.run(new Map([[ports.input, pixels]]))).get(ports.main)!;
       if (argmax(scores.data as Float32Array) === data.labels[i]) right++;
     }

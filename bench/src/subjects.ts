@@ -1,20 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { compileBranch } from '@tierwise/binary/compile';
-import { random, sha256Hex, type Tensor, tensor } from '@tierwise/core';
-import {
-  calibrationTensors,
-  extract,
-  foldAffine,
-  type ModelProto,
-  quantizeInt8,
-  type Range,
-  readOnnx,
-  writeOnnx,
-} from '@tierwise/graph';
-import { openSession } from '@tierwise/ort';
+import { elementCount, random, sha256Hex, type Tensor, tensor } from '@tierwise/core';
+import { extract, foldAffine, type ModelProto, quantizeInt8, readOnnx, writeOnnx } from '@tierwise/graph';
 import { type Manifest, parseManifest } from '@tierwise/plan';
-import { exportComposite, findNetwork, ports, untrainedWeights } from '@tierwise/train';
+import { exportComposite, findNetwork, observedRanges, ports, untrainedWeights } from '@tierwise/train';
 import { type TfjsNetwork, toTfjs } from './tfjs-network.ts';
 
 /** A network as we ship it and as its rivals do. */
@@ -41,9 +31,7 @@ export async function openSubject(name: string): Promise<Subject> {
     manifest,
     branch,
     fp32: writeOnnx(main),
-    int8: writeOnnx(
-      quantizeInt8(main, await calibrate(main, manifest.input.dims, noise(manifest.input.dims))),
-    ),
+    int8: writeOnnx(quantizeInt8(main, await observedRanges(main, noise(manifest.input.dims)))),
     tfjs: toTfjs(main),
   };
 }
@@ -104,38 +92,8 @@ async function makeUntrained(
 }
 
 /** A few noisy pictures: speed and size do not depend on how good ranges are. */
-function noise(dims: readonly number[]): Float32Array[] {
+function noise(dims: readonly number[]): Tensor<'float32'>[] {
   const stream = random(3);
-  const size = dims.reduce((a, b) => a * b, 1);
-  return Array.from({ length: 4 }, () => Float32Array.from({ length: size }, () => stream.below(256)));
-}
-
-/** Ranges of what 8 bits will hold, over `pictures` of shape `dims`. */
-export async function calibrate(
-  model: ModelProto,
-  dims: readonly number[],
-  pictures: readonly Float32Array[],
-): Promise<Map<string, Range>> {
-  const names = calibrationTensors(model);
-  const watched = extract(foldAffine(model), {
-    inputs: [ports.input],
-    outputs: names.filter((name) => name !== ports.input),
-  });
-  const session = await openSession(writeOnnx(watched));
-  const ranges = new Map<string, Range>();
-  const see = (name: string, { data }: Tensor) => {
-    const known = ranges.get(name) ?? { lo: Infinity, hi: -Infinity };
-    const seen = Array.from(data as Float32Array).reduce(
-      ({ lo, hi }, x) => ({ lo: Math.min(lo, x), hi: Math.max(hi, x) }),
-      known,
-    );
-    ranges.set(name, seen);
-  };
-  for (const picture of pictures) {
-    const pixels = tensor('float32', dims, Float32Array.from(picture));
-    see(ports.input, pixels);
-    for (const [name, found] of await session.run({ [ports.input]: pixels })) see(name, found);
-  }
-  await session.dispose();
-  return ranges;
+  const picture = () => Float32Array.from({ length: elementCount(dims) }, () => stream.below(256));
+  return Array.from({ length: 4 }, () => tensor('float32', dims, picture()));
 }

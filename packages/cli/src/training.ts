@@ -19,7 +19,7 @@ import {
   writePortableStep,
   writeRunRecord,
 } from '@tierwise/train';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { evaluationText } from './commands/eval.ts';
 import { percent, secondsText, type Terminal } from './terminal.ts';
 import { real, whole } from './values.ts';
@@ -36,6 +36,7 @@ export interface TrainingFlags {
   readonly flip?: boolean;
   readonly cutout?: number;
   readonly smoothing: number;
+  readonly teacher: 'float32' | 'int8';
   readonly seed: number;
   readonly tolerance: number;
   readonly threads?: number;
@@ -184,6 +185,14 @@ export function withTrainingOptions(command: Command): Command {
     .option('--flip', 'mirror training pictures at random (default for cifar-10 and fashion-mnist)')
     .option('--no-flip', 'do not')
     .option('--cutout <pixels>', 'blacken a square of this side (default: 8 for cifar-10, else 0)', whole(0))
+    .addOption(
+      new Option(
+        '--teacher <type>',
+        'in which the scores of a frozen network are computed that the branch learns to match; int8 takes a quarter of their time on newer processors',
+      )
+        .choices(['float32', 'int8'])
+        .default('float32'),
+    )
     .option('--smoothing <share>', 'of each target, spread over all classes', real(0, 0.99), 0)
     .option('--seed <n>', 'of every random choice', whole(0), 1)
     .option(

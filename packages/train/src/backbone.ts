@@ -23,6 +23,13 @@ export interface OpenBackbone extends AsyncDisposable {
   run(pixels: Tensor<'uint8'>): Promise<{ stem: Tensor<'float32'>; scores: Tensor<'float32'> }>;
 }
 
+/** How many samples `input` of `model` takes at once; undefined where that is open. */
+export function fixedBatch(model: ModelProto, input: string): number | undefined {
+  const type = model.graph!.input.find(({ name }) => name === input)?.type?.value;
+  const first = type?.case === 'tensorType' ? type.value.shape?.dim[0]?.value : undefined;
+  return first?.case === 'dimValue' && first.value > 0n ? Number(first.value) : undefined;
+}
+
 /**
  * Loads a backbone.
  * @throws TierwiseError MODEL_UNSUPPORTED when stem or scores have another rank or type; TENSOR_INVALID when the model
@@ -33,8 +40,7 @@ export async function openBackbone(backbone: Backbone, threads: number): Promise
   const piece = extract(model, { inputs: [ports.input], outputs: [ports.stem, ports.scores] });
   const session = await openSession(writeOnnx(piece), { threads });
   try {
-    const fixed = session.inputs.find(({ name }) => name === ports.input)?.dims[0];
-    const atOnce = typeof fixed === 'number' && fixed > 0 ? fixed : undefined;
+    const atOnce = fixedBatch(model, ports.input);
     const { channels, height, width } = spec;
 
     const runOnce = async (pixels: Uint8Array, n: number) => {

@@ -59,6 +59,13 @@ export function augment(
   }
 }
 
+/** The samples `indices` of `data` as they are, uint8 [n, c, h, w]. */
+export function unchanged(data: Dataset, indices: Uint32Array): Tensor<'uint8'> {
+  const { pixels } = emptyBatch(data, indices.length, []);
+  augment(data, indices, { shift: 0, flip: false, cutout: 0 }, random(0), pixels.data);
+  return pixels;
+}
+
 /** One row a sample: `smoothing` spread over all classes, the rest at its own. */
 export function targetRows(data: Dataset, indices: Uint32Array, smoothing: number, into: Float32Array): void {
   const classes = into.length / indices.length;

@@ -74,10 +74,14 @@ export async function loadCheckpoint(
  * @throws TierwiseError CHECKPOINT_INVALID | SAFETENSORS_CORRUPT | FILE_UNREADABLE
  */
 export async function loadMain(path: string, settings: TrainingSettings): Promise<Checkpoint> {
-  const saved = await readCheckpoint(path, settings, ({ recipe, design, temperature, phases, ...main }) => ({
-    ...main,
-    phases: phases?.slice(0, 1),
-  }));
+  const saved = await readCheckpoint(
+    path,
+    settings,
+    ({ recipe, design, temperature, teacher, phases, ...main }) => ({
+      ...main,
+      phases: phases?.slice(0, 1),
+    }),
+  );
   if (saved === undefined) throw new TierwiseError('FILE_UNREADABLE', `${path} is not there`, { file: path });
   const epochs = saved.history.filter(({ phase }) => phase === 'main').length;
   if (epochs < settings.phases[0]!.epochs)

@@ -73,6 +73,7 @@ export {
   ports,
   stemDimsOf,
 } from './export.ts';
+export { observedRanges } from './int8.ts';
 export type { Weights } from './layers/inference.ts';
 export {
   type Inverter,

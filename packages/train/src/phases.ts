@@ -1,8 +1,9 @@
 import { isTierwiseError, type Tensor, TierwiseError } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
 import { type Backbone, type OpenBackbone, openBackbone } from './backbone.ts';
-import { holdBack } from './batches.ts';
+import { holdBack, unchanged } from './batches.ts';
 import { exportMain, pixelPreprocess, ports } from './export.ts';
+import { int8Teacher } from './int8.ts';
 import type { Weights } from './layers/inference.ts';
 import { findNetwork, type Network } from './networks/index.ts';
 import { optimizers } from './optimizer.ts';
@@ -91,7 +92,9 @@ function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
         inherited(startingValues(step, settings.seed), step.parameters, backbone),
       );
     }
-    const opened = await openBackbone(backbone, threads);
+    const teacher =
+      settings.teacher === 'int8' ? await int8Teacher(backbone, examples(around), threads) : backbone;
+    const opened = await openBackbone(teacher, threads);
     try {
       checkClasses(opened, settings.network, classes);
       const step = branchStep(
@@ -102,7 +105,7 @@ function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
       );
       return {
         step,
-        frozen: backbone,
+        frozen: teacher,
         async feeds(pixels) {
           const { stem, scores } = await opened.run(pixels);
           return { stem, teacher: scores };
@@ -116,6 +119,17 @@ function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
       throw error;
     }
   };
+}
+
+/** Pictures that a teacher in 8 bits is calibrated and checked on, at most. */
+const mostExamples = 256;
+
+/** Pictures to learn from as they are, uint8 [n, c, h, w]. */
+function examples({ settings, data }: Surroundings): Tensor<'uint8'> {
+  const { train } = holdBack(data.samples, settings.holdout, settings.seed);
+  // As many as a whole number of batches: a network may take just so many at once.
+  const whole = Math.floor(Math.min(mostExamples, train.length) / settings.batch) * settings.batch;
+  return unchanged(data, train.subarray(0, Math.max(settings.batch, whole)));
 }
 
 /** A phase whose step learns from pixels alone. */

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Tensor, TierwiseError } from '@tierwise/core';
 import { GraphBuilder, writeOnnx } from '@tierwise/graph';
-import type { Backbone } from './backbone.ts';
+import { type Backbone, fixedBatch } from './backbone.ts';
 import { writeBackbone } from './backbone-training.ts';
 import { emptyBatch } from './batches.ts';
 import { saveCheckpoint } from './checkpoint.ts';
@@ -118,12 +118,11 @@ export async function writePortableStep(
 /** `backbone` as one file: `pixels` uint8 `dims` in, `stem` and `teacher` out. */
 function frozenOnPixels(backbone: Backbone, dims: readonly number[]): Uint8Array {
   const { model, ports } = backbone;
-  const takes = model.graph!.input.find(({ name }) => name === ports.input)?.type?.value;
-  const first = takes?.case === 'tensorType' ? takes.value.shape?.dim[0]?.value : undefined;
-  if (first?.case === 'dimValue' && Number(first.value) !== dims[0])
+  const atOnce = fixedBatch(model, ports.input) ?? dims[0];
+  if (atOnce !== dims[0])
     throw new TierwiseError(
       'USAGE',
-      `the network takes ${first.value} pictures at once: give --batch ${first.value}, or export it with an open batch`,
+      `the network takes ${atOnce} pictures at once: give --batch ${atOnce}, or export it with an open batch`,
       { batch: dims[0] },
     );
   const b = new GraphBuilder('backbone');

@@ -39,6 +39,8 @@ export interface TrainingSettings {
   readonly augmentation: Augmentation;
   /** Share of a target that is spread over all classes alike (Szegedy et al. 2016); 0 leaves it at its class. */
   readonly smoothing: number;
+  /** int8: a frozen network's scores, which a branch learns to match, are computed in 8 bits. Where absent, in float32. */
+  readonly teacher?: 'int8';
   /** Share of what enters a dense layer that is set to 0 at random; where it is absent, the network's own. */
   readonly dropout?: number;
   readonly seed: number;

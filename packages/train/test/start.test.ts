@@ -1,33 +1,16 @@
 import { random, tensor } from '@tierwise/core';
-import { extract, GraphBuilder, writeOnnx } from '@tierwise/graph';
+import { extract, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 import { expect, test } from 'vitest';
 import { exportMain, ports } from '../src/export.ts';
 
-import { TrainingLayers } from '../src/layers/training.ts';
 import { lenet } from '../src/networks/lenet.ts';
 import type { Network } from '../src/networks/network.ts';
 import { backboneOf } from '../src/phases.ts';
-import { findRecipe } from '../src/recipes/index.ts';
-import { startingValues } from '../src/start/drawn.ts';
 import { inherited } from '../src/start/inherited.ts';
 import { settled } from '../src/start/settled.ts';
+import { drawnFor } from './drawn.ts';
 import { tinyData } from './tiny-data.ts';
-
-/** What `network`'s main part and its mirror start with. */
-function drawnFor(network: Network) {
-  const { channels, height, width } = network.input;
-  const layers = new TrainingLayers(new GraphBuilder('drawn'));
-  const stem = network.stem(layers, { value: 'pixels', dims: [1, channels, height, width] });
-  network.main(layers, stem, 10);
-  const branch = new TrainingLayers(new GraphBuilder('branch'));
-  findRecipe('xnor')(branch, { value: 'stem', dims: stem.dims }, 10, network.mirror);
-  return {
-    main: startingValues(layers, 1),
-    branch: startingValues(branch, 1, 'branch'),
-    parameters: branch.parameters,
-  };
-}
 
 test('a branch starts with the signs of the layers it mirrors, each filter in its usual size', () => {
   const { main, branch, parameters } = drawnFor(lenet);

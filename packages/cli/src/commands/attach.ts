@@ -198,6 +198,7 @@ function settingsFor(
       : branchPhases(recipe, { branchEpochs: epochs, branchRate: rate, ...lessons }),
     augmentation: augmentationOf(flags, train.name),
     smoothing: flags.smoothing,
+    ...(flags.teacher === 'int8' ? { teacher: 'int8' as const } : {}),
     seed: flags.seed,
   };
 }

@@ -84,6 +84,7 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
     temperature: branchTemperature,
     augmentation: augmentationOf(flags, data.train.name),
     smoothing: flags.smoothing,
+    ...(flags.teacher === 'int8' ? { teacher: 'int8' as const } : {}),
     ...(flags.dropout === undefined ? {} : { dropout: flags.dropout }),
     seed: flags.seed,
   };

@@ -51,6 +51,9 @@ export const elementwiseRules: Readonly<Record<string, Rule>> = {
   IsNaN: elementwise(undefined, { dtype: 'bool' }),
   Where: elementwise((condition, a, b) => (condition !== 0 ? a! : b!), { from: 1 }),
   Identity: (scope) => [scope.input(0)],
+  /** To the type of the zero point, uint8 where there is none. */
+  QuantizeLinear: (scope) => [{ dtype: scope.optional(2)?.dtype ?? 'uint8', dims: scope.input(0).dims }],
+  DequantizeLinear: (scope) => [{ dtype: scope.input(1).dtype, dims: scope.input(0).dims }],
   Cast(scope) {
     const dtype = dtypeOf(
       attrInt(scope.node, 'to') ?? scope.fail('it says not what to cast to'),

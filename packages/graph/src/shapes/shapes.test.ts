@@ -69,6 +69,10 @@ const cases: readonly Case[] = [
   { op: 'Cast', inputs: [x], attributes: { to: 7 } },
   { op: 'Cast', inputs: [longs(3)], attributes: { to: 10 } },
   { op: 'Dropout', inputs: [x], outputs: 2 },
+  { op: 'QuantizeLinear', inputs: [x, float(0.1)] },
+  { op: 'QuantizeLinear', inputs: [x, float(0.1), empty('int8', [])] },
+  { op: 'DequantizeLinear', inputs: [empty('uint8', x), float(0.1), empty('uint8', [])] },
+  { op: 'DequantizeLinear', inputs: [empty('int32', [4]), floats(1, 2, 3, 4)], attributes: { axis: 0 } },
   // Windows
   { op: 'Conv', inputs: [x, [6, 4, 3, 3], [6]] },
   { op: 'Conv', inputs: [x, [6, 2, 3, 2]], attributes: { group: 2, strides: [2, 3], pads: [1, 0, 2, 1] } },

@@ -1,8 +1,8 @@
-import { random, type Tensor, tensor } from '@tierwise/core';
+import { type Tensor, tensor } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
 import { GraphBuilder, type Value, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
-import { augment, emptyBatch } from '../batches.ts';
+import { unchanged } from '../batches.ts';
 import type { ConvOptions, Feature } from '../layers/layers.ts';
 import { TrainingLayers } from '../layers/training.ts';
 import type { Network } from '../networks/index.ts';
@@ -67,9 +67,7 @@ export async function settled(
   drawn: StartingValues,
   { data, samples, threads }: { data: Dataset; samples: Uint32Array; threads: number },
 ): Promise<StartingValues> {
-  const taken = samples.subarray(0, most);
-  const { pixels } = emptyBatch(data, taken.length, []);
-  augment(data, taken, { shift: 0, flip: false, cutout: 0 }, random(0), pixels.data);
+  const pixels = unchanged(data, samples.subarray(0, most));
 
   const b = new GraphBuilder(`${network.name}-forward`);
   const layers = new MeasuringLayers(b);
