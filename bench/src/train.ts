@@ -20,20 +20,22 @@ import type { TrainInput } from './pages/train.ts';
 import type { BenchResult, BenchRow } from './result.ts';
 import { buildPage, serveSite } from './site.ts';
 import { median, significant } from './statistics.ts';
+import { benchBranchStep, branchCases } from './train-branch.ts';
+import { inARow, rounds, turnMs } from './turns.ts';
 
 /** Networks whose whole training step is timed: stem and main network, forward, backward and optimiser. */
-export const trainCases = [
+const networkCases = [
   { name: 'resnet18-b32', network: 'resnet18', batch: 32 },
   { name: 'lenet-b64', network: 'lenet', batch: 64 },
 ] as const;
 
-type TrainCase = (typeof trainCases)[number];
+/** What is timed. */
+export const trainCases = [...networkCases, ...branchCases] as const;
+
+type NetworkCase = (typeof networkCases)[number];
 
 const classes = 10;
 const matrix = 1024;
-/** How long a case goes on, at least two rounds; and how long step and product have a turn each. */
-const caseMs = 30_000;
-const turnMs = 700;
 
 /**
  * `tierwise bench train`: the training step in onnxruntime, in turn with a product of two matrices of 1024 x 1024 in
@@ -43,7 +45,12 @@ const turnMs = 700;
 export async function benchTrain(options: BenchOptions): Promise<BenchResult> {
   const threads = Math.min(4, availableParallelism());
   const rows: BenchRow[] = [];
-  for (const one of chooseCases(trainCases, options.cases)) rows.push(await benchCase(one, threads, options));
+  for (const one of chooseCases(trainCases, options.cases))
+    rows.push(
+      'teachers' in one
+        ? await benchBranchStep(one, threads, options)
+        : await benchNetwork(one, threads, options),
+    );
   return {
     bench: 'train',
     conditions: {
@@ -51,14 +58,16 @@ export async function benchTrain(options: BenchOptions): Promise<BenchResult> {
       threads,
       tfjs: 'LeNet alone: WebAssembly backend, SIMD, one thread, in Chromium; the same network and batch',
       step: 'stem and main network: forward, loss, backward, optimiser and running averages, float32',
+      branch:
+        'resnet18-branch: a modern branch of 8 convolutions on the frozen network, which computes its scores in float32 or in 8 bits; times of network and step together',
       matMul: `${matrix} x ${matrix} in the same runtime, in turn with the steps, each for ${turnMs} ms; medians`,
     },
     rows,
   };
 }
 
-async function benchCase(one: TrainCase, threads: number, options: BenchOptions): Promise<BenchRow> {
-  const { signal, onProgress } = options;
+async function benchNetwork(one: NetworkCase, threads: number, options: BenchOptions): Promise<BenchRow> {
+  const { onProgress } = options;
   const network = findNetwork(one.network);
   onProgress(`${one.name}: writing the step`);
   const optimizer = optimizers[network.training.optimizer];
@@ -92,10 +101,7 @@ async function benchCase(one: TrainCase, threads: number, options: BenchOptions)
     const feeds = [['pixels', pixels], ['targets', targets], ...masks] as const;
     let number = 0;
     const times = { step: [] as number[], product: [] as number[] };
-    const until = performance.now() + caseMs;
-    const rounds = options.runs ?? Number.POSITIVE_INFINITY;
-    for (let round = 0; round < rounds && (round < 2 || performance.now() < until); round++) {
-      signal.throwIfAborted();
+    for (const _ of rounds(options)) {
       times.product.push(...(await inARow(product.run)));
       times.step.push(...(await inARow(() => runner.run(feeds, 1e-3, ++number))));
       onProgress(`${one.name}: ${times.step.length} steps, the last of ${times.step.at(-1)!.toFixed(3)} s`);
@@ -122,7 +128,7 @@ async function benchCase(one: TrainCase, threads: number, options: BenchOptions)
 }
 
 /** Seconds of LeNet's step in tfjs, in a page after our steps; undefined without a browser. */
-async function tfjsSeconds(one: TrainCase, options: BenchOptions): Promise<number | undefined> {
+async function tfjsSeconds(one: NetworkCase, options: BenchOptions): Promise<number | undefined> {
   if (options.chromePath === undefined) return undefined;
   options.onProgress(`${one.name}: tfjs`);
   await using browser = await startBrowser(options.chromePath, options.signal);
@@ -133,18 +139,6 @@ async function tfjsSeconds(one: TrainCase, options: BenchOptions): Promise<numbe
     runs: options.runs ?? 8,
   });
   return median(times);
-}
-
-/** Seconds of each run, one after the other for `turnMs`; the first of several, which finds other data in the caches, is left out. */
-async function inARow(work: () => Promise<unknown>): Promise<number[]> {
-  const times: number[] = [];
-  const until = performance.now() + turnMs;
-  while (times.length < 2 || performance.now() < until) {
-    const start = performance.now();
-    await work();
-    times.push((performance.now() - start) / 1000);
-  }
-  return times.slice(1);
 }
 
 /** The product of two matrices, both given anew, into a matrix that is there. */

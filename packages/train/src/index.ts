@@ -95,6 +95,7 @@ export {
 export { imagenetGraphs } from './networks/imagenet.ts';
 export { findNetwork, type Network, networks } from './networks/index.ts';
 export { type OptimizerName, optimizers } from './optimizer.ts';
+export { backboneOf, type Phase, phaseOpener } from './phases.ts';
 export { type PortablePlan, writePortableStep } from './portable.ts';
 export {
   type BranchBlock,
