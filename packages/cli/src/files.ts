@@ -26,22 +26,28 @@ export const readBytes = (file: string): Promise<Uint8Array<ArrayBuffer>> =>
     readFile(file).then((bytes) => new Uint8Array(bytes)),
   );
 
+/** An ONNX file as it was read. */
+export interface ModelFile {
+  readonly model: ModelProto;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** What is in the files beside it that hold weights, by the names that it gives them; for most there are none. */
+  readonly beside: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+}
+
 /**
  * The ONNX model in `file`, its weights with it where they are in files beside it.
  * @throws TierwiseError FILE_UNREADABLE naming the file; MODEL_CORRUPT | MODEL_UNSUPPORTED
  */
-export async function readModel(
-  file: string,
-): Promise<{ model: ModelProto; bytes: Uint8Array<ArrayBuffer> }> {
+export async function readModel(file: string): Promise<ModelFile> {
   const bytes = await readBytes(file);
   const names = externalFiles(bytes, file);
-  if (names.length === 0) return { model: readOnnx(bytes, file), bytes };
-  const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  if (names.length === 0) return { model: readOnnx(bytes, file), bytes, beside: new Map() };
+  const beside = new Map<string, Uint8Array<ArrayBuffer>>();
   for (const name of names) {
     const path = join(dirname(file), name);
-    files.set(name, await withFile(path, `read, where ${file} has its weights`, readFile(path)));
+    beside.set(name, await withFile(path, `read, where ${file} has its weights`, readFile(path)));
   }
-  return { model: readOnnxWith(bytes, files, file), bytes };
+  return { model: readOnnxWith(bytes, beside, file), bytes, beside };
 }
 
 /** @throws TierwiseError FILE_UNREADABLE naming the file */

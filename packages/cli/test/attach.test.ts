@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { sha256Hex } from '@tierwise/core';
 import { readOnnx, writeOnnx } from '@tierwise/graph';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -131,6 +132,13 @@ test('weights in a file beside the model are read with it; without that file it 
   await writeFile(join(folder, 'beside.onnx.data'), Buffer.concat(parts));
   const of = (file: string) => tierwise('inspect', file).value;
   expect(of('beside.onnx')).toEqual({ ...of('inside.onnx'), file: 'beside.onnx', bytes: expect.any(Number) });
+
+  const small = ['--branch-width', '16', '--branch-depth', '2', '--epochs', '1', '--classes', 'classes.txt'];
+  const made = tierwise('attach', 'beside.onnx', '--data', 'photos', '-o', 'beside.tierwise', ...small);
+  expect(made.status, made.stderr).toBe(0);
+  const digest = await sha256Hex(Buffer.concat(parts));
+  const backbone = { file: 'beside.onnx', weights: [{ file: 'beside.onnx.data', digest }] };
+  expect(of('beside.tierwise')).toMatchObject({ manifest: { provenance: { backbone } } });
 });
 
 test.each([

@@ -18,7 +18,7 @@ import {
 } from '@tierwise/train';
 import { type Command, Option } from 'commander';
 import { dataHelp, loadData } from '../data.ts';
-import { readBytes, readModel } from '../files.ts';
+import { type ModelFile, readBytes, readModel } from '../files.ts';
 import { handle, untilCtrlC } from '../handle.ts';
 import { percent, type Terminal } from '../terminal.ts';
 import {
@@ -61,9 +61,9 @@ async function attachCommand(
 ): Promise<void> {
   const folder = bundleFolder(flags.bundle);
   if (flags.recipe !== undefined) findRecipe(flags.recipe);
-  const { model, bytes } = await readModel(file);
+  const source = await readModel(file);
   const { at, output, size, bgr } = flags;
-  const backbone = await importBackbone(model, { at, output, size, bgr });
+  const backbone = await importBackbone(source.model, { at, output, size, bgr });
   const { pictures, classes, stemDims } = backbone;
   terminal.note(
     `${file}: ${classes} classes of ${pictures.width} x ${pictures.height} x ${pictures.channels} pictures`,
@@ -95,7 +95,7 @@ async function attachCommand(
     notes.push(note);
   }
   const composite = attachedComposite(backbone, preprocess, settings, weights);
-  const origin = { file: basename(file), digest: await sha256Hex(bytes), notes };
+  const origin = { ...(await originOf(file, source)), notes };
   await finishTraining(
     folder,
     data,
@@ -103,6 +103,16 @@ async function attachCommand(
     { settings, composite, backbone: origin, tolerance: flags.tolerance, threads: run.threads, signal },
     terminal,
   );
+}
+
+/** Where a network came from: its file and those beside it that hold weights of it, each with its digest. */
+async function originOf(file: string, { bytes, beside }: ModelFile) {
+  const weights = [...beside].map(async ([name, data]) => ({ file: name, digest: await sha256Hex(data) }));
+  return {
+    file: basename(file),
+    digest: await sha256Hex(bytes),
+    ...(beside.size > 0 ? { weights: await Promise.all(weights) } : {}),
+  };
 }
 
 /** The data with the network's pictures and classes. */
