@@ -8,6 +8,7 @@ import {
   type EpochRecord,
   type MakeOptions,
   makeComposite,
+  type PhaseSettings,
   recipes,
   runRecordFiles,
   type Trained,
@@ -44,6 +45,23 @@ export interface TrainingFlags {
   readonly resume: boolean;
   /** Folder for the next phase as files, instead of training it here. */
   readonly exportStep?: string;
+}
+
+/**
+ * `teacher` of the settings, where it is asked for.
+ * @throws TierwiseError USAGE unless a phase of the training is taught by a frozen network
+ */
+export function teacherOf(
+  { teacher }: Pick<TrainingFlags, 'teacher'>,
+  phases: readonly PhaseSettings[],
+): Pick<TrainingSettings, 'teacher'> {
+  if (teacher === 'float32') return {};
+  if (phases.every(({ kind }) => kind === 'joint'))
+    throw new TierwiseError(
+      'USAGE',
+      `--teacher ${teacher}: no network teaches here, all is trained together; it is for --schedule main-first and attach --freeze`,
+    );
+  return { teacher };
 }
 
 /** @throws TierwiseError USAGE unless the name ends in .tierwise and can be a model's name */

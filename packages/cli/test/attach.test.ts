@@ -146,6 +146,7 @@ test.each([
   [['squares.onnx', '--at', 'nowhere'], /no such node or tensor; a branch can leave after/],
   [['squares.onnx', '--size', '30x30'], /takes pictures of 28x28/],
   [['classes.txt'], /classes.txt is not an ONNX file/],
+  [['squares.onnx', '--classes', 'classes.txt', '--joint', '--teacher', 'int8'], /no network teaches here/],
   [['squares.onnx', '--classes', 'squares.onnx'], /the network tells 10 classes apart, squares.onnx lists/],
 ])('attach %j says what is wrong and writes nothing', async (args, message) => {
   const { status, value } = tierwise('attach', ...args, '--data', 'photos', '-o', 'not.tierwise');

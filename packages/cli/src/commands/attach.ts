@@ -27,6 +27,7 @@ import {
   divided,
   finishTraining,
   type TrainingFlags,
+  teacherOf,
   trainingRun,
   trainOrExport,
   withTrainingOptions,
@@ -195,6 +196,9 @@ function settingsFor(
   });
   const { epochs, rate } = flags;
   const lessons = { samples: train.samples - holdout, batch };
+  const phases = flags.joint
+    ? [fineTuning({ epochs, peakRate: rate, ...lessons })]
+    : branchPhases(recipe, { branchEpochs: epochs, branchRate: rate, ...lessons });
   return {
     network,
     data: train.name,
@@ -203,12 +207,10 @@ function settingsFor(
     batch,
     recipe,
     design,
-    phases: flags.joint
-      ? [fineTuning({ epochs, peakRate: rate, ...lessons })]
-      : branchPhases(recipe, { branchEpochs: epochs, branchRate: rate, ...lessons }),
+    phases,
     augmentation: augmentationOf(flags, train.name),
     smoothing: flags.smoothing,
-    ...(flags.teacher === 'int8' ? { teacher: 'int8' as const } : {}),
+    ...teacherOf(flags, phases),
     seed: flags.seed,
   };
 }

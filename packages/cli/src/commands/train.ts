@@ -25,6 +25,7 @@ import {
   divided,
   finishTraining,
   type TrainingFlags,
+  teacherOf,
   trainingRun,
   trainOrExport,
   withTrainingOptions,
@@ -64,6 +65,16 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
     batch: network.training.batch,
     holdout: mostHeldBack,
   });
+  const phases = phasesOf(network, schedule, branch.recipe, {
+    epochs: flags.epochs,
+    optimizer,
+    peakRate: flags.rate,
+    branchEpochs: flags.branchEpochs ?? flags.epochs,
+    branchRate: flags.branchRate,
+    branchBatch: flags.branchBatch,
+    samples: data.train.samples - holdout,
+    batch,
+  });
   const settings: TrainingSettings = {
     network: flags.network,
     data: data.train.name,
@@ -71,20 +82,11 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
     holdout,
     batch,
     ...branch,
-    phases: phasesOf(network, schedule, branch.recipe, {
-      epochs: flags.epochs,
-      optimizer,
-      peakRate: flags.rate,
-      branchEpochs: flags.branchEpochs ?? flags.epochs,
-      branchRate: flags.branchRate,
-      branchBatch: flags.branchBatch,
-      samples: data.train.samples - holdout,
-      batch,
-    }),
+    phases,
     temperature: branchTemperature,
     augmentation: augmentationOf(flags, data.train.name),
     smoothing: flags.smoothing,
-    ...(flags.teacher === 'int8' ? { teacher: 'int8' as const } : {}),
+    ...teacherOf(flags, phases),
     ...(flags.dropout === undefined ? {} : { dropout: flags.dropout }),
     seed: flags.seed,
   };
