@@ -11,7 +11,7 @@ import { backboneOf } from '../src/phases.ts';
 import { freeDesign } from '../src/recipes/index.ts';
 import { runRecordFiles, writeRunRecord } from '../src/run-record.ts';
 import { mirrorOf, type PhaseKind, type PhaseSettings, type TrainingSettings } from '../src/settings.ts';
-import { type TrainOptions, train } from '../src/trainer.ts';
+import { type TrainingProgress, type TrainOptions, train } from '../src/trainer.ts';
 import { tinyData } from './tiny-data.ts';
 
 const data = tinyData(260, 1);
@@ -173,6 +173,26 @@ test('another branch is given to a main network that is trained; one that is not
     code: 'CHECKPOINT_INVALID',
     message: expect.stringContaining('1 of 2 epochs'),
   });
+});
+
+test('a branch taught in 8 bits has the same main network, and broken off it ends the same', async () => {
+  const main = join(folder, 'float32.safetensors');
+  const real = await train(options({ settings: mainFirst, checkpoint: main }));
+  const taught: TrainingSettings = { ...mainFirst, teacher: 'int8' };
+  const whole = await train(options({ settings: taught, main }));
+  for (const [name, values] of real.weights)
+    if (!name.startsWith('branch.')) expect(whole.weights.get(name), name).toEqual(values);
+  const lossOf = ({ history }: typeof real) => history.at(-1)!.losses.branch!;
+  expect(lossOf(whole)).not.toBe(lossOf(real));
+  expect(lossOf(whole) / lossOf(real)).toBeCloseTo(1, 1);
+
+  const stop = new AbortController();
+  const checkpoint = join(folder, 'int8.safetensors');
+  const onProgress = (p: TrainingProgress) => p.step === 9 && stop.abort();
+  const broken = train(options({ settings: taught, main, checkpoint, signal: stop.signal, onProgress }));
+  await expect(broken).rejects.toMatchObject({ code: 'CANCELLED', details: { phase: 'branch' } });
+  const resumed = await train(options({ settings: taught, checkpoint, resume: true }));
+  expect(new Map([...resumed.weights].sort())).toEqual(new Map([...whole.weights].sort()));
 });
 
 test('a modern branch learns with real weights, then goes on from there with binary ones', async () => {
