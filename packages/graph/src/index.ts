@@ -23,3 +23,4 @@ export * from './shapes.ts';
 export * from './stem.ts';
 export * from './summary.ts';
 export * from './tensors.ts';
+export { type OpenDim, statedDims } from './value-info.ts';

@@ -1,5 +1,5 @@
 import { normalize, type PreprocessSpec, type Tensor, TierwiseError, tensor } from '@tierwise/core';
-import { extract, type ModelProto, writeOnnx } from '@tierwise/graph';
+import { extract, type ModelProto, statedDims, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 
 /** A trained network in inference form that a branch is trained on, alone or together with it. Of any opset. */
@@ -25,9 +25,9 @@ export interface OpenBackbone extends AsyncDisposable {
 
 /** How many samples `input` of `model` takes at once; undefined where that is open. */
 export function fixedBatch(model: ModelProto, input: string): number | undefined {
-  const type = model.graph!.input.find(({ name }) => name === input)?.type?.value;
-  const first = type?.case === 'tensorType' ? type.value.shape?.dim[0]?.value : undefined;
-  return first?.case === 'dimValue' && first.value > 0n ? Number(first.value) : undefined;
+  const port = model.graph!.input.find(({ name }) => name === input);
+  const first = port && statedDims(port)?.[0];
+  return typeof first === 'number' && first > 0 ? first : undefined;
 }
 
 /**

@@ -34,6 +34,7 @@ export const vgg16: Network = {
     ),
     dense: [512, 512],
   },
-  // Without batch norms Adam gets as far in 80 steps as SGD with a rate of 0.02, which just does not diverge, in 250.
+  // Without batch norms SGD with a rate of 0.1 diverges; with 0.02 it gets a quarter of the pictures right after more than
+  // 250 steps, Adam after 80 and after 170 (two runs).
   training: { batch: 64, optimizer: 'adam', peakRate: 5e-4, weightDecay: 1e-4 },
 };

@@ -13,7 +13,7 @@ function weightsOf({ opType, input, attribute }: NodeProto): string | undefined 
  * Starts a branch where the network that it leaves has arrived: each binary layer, in their order, takes the weights of
  * the network's next layer behind the stem that has the same shape, each filter scaled to the size that it would have
  * been drawn with. What finds none stays as it was drawn. Trained filters look for the right things even when only
- * their signs are left, so that a short training gets further. Bi-Real Net (ECCV 2018, section 3.3) starts from a real
+ * their signs are left, so that a short training gets further. Bi-Real Net (ECCV 2018) starts from a real
  * network, too, one trained for this; here the one at hand serves.
  */
 export function inherited(

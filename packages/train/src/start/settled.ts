@@ -57,8 +57,9 @@ const ofScores = 0.1;
  * In a network without batch norms: scales the drawn weights of each layer, and sets its bias, so that each of its
  * filters has mean 0 and variance 1 over `samples` of `data`, one layer after the other, from the pixels on; the scores,
  * which come last, have a deviation of 0.1, so that no class is preferred. It is what batch norms would do at the start
- * (Krähenbühl et al., "Data-dependent Initializations of Convolutional Neural Networks", ICLR 2016, section 3.1). Without
- * either, VGG16 gets 11 % of CIFAR-10 right after 560 steps: its activations are alike for all pictures.
+ * (Krähenbühl et al., "Data-dependent Initializations of Convolutional Neural Networks", ICLR 2016). In its second epoch
+ * on CIFAR-10 VGG16 got 11 % of the pictures right without it and 17 % with it (dropout and SGD, one run each, with batches of
+ * 32 and 64).
  *
  * @throws TierwiseError what running a model throws
  */
