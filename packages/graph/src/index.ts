@@ -1,5 +1,6 @@
 export * from './attributes.ts';
 export { differentiableOps, differentiate } from './autodiff/index.ts';
+export { productsOnSmallMaps } from './autodiff/small-maps.ts';
 export { type AttributeValue, type Dim, GraphBuilder, opset, type Value } from './builder.ts';
 export { nodeLabel } from './check.ts';
 export * from './cut.ts';

@@ -27,7 +27,7 @@ export interface RuleContext {
 }
 
 /** MODEL_UNSUPPORTED for a form of the node's operator that its rule does not cover. */
-export function unsupported({ node }: RuleContext, only: string): TierwiseError {
+export function unsupported({ node }: Pick<RuleContext, 'node'>, only: string): TierwiseError {
   return new TierwiseError('MODEL_UNSUPPORTED', `${nodeLabel(node)} can be differentiated ${only}`, {
     node: node.name,
     op: node.opType,

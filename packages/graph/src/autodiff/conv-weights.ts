@@ -1,4 +1,5 @@
 import type { Value } from '../builder.ts';
+import { offsets } from './columns.ts';
 import { type RuleContext, reduceSum } from './context.ts';
 import type { ConvGeometry } from './conv-geometry.ts';
 
@@ -24,7 +25,7 @@ function dense(c: RuleContext, g: ConvGeometry): Value {
   const columns = n * g.y[2]! * g.y[3]!;
   const dyT = b.reshape(b.transpose(c.dy, [1, 0, 2, 3]), [k, columns]);
   const channelsLast = b.transpose(c.node.input[0]!, [0, 2, 3, 1]);
-  const slices = offsets(c, g, channelsLast, { rank: 4, height: 1 });
+  const slices = offsets(b, g, channelsLast, { rank: 4, height: 1 });
   const times = (value: Value, width: number) => b.gemm(dyT, b.reshape(value, [columns, width]));
   const products =
     channels < 16
@@ -48,7 +49,7 @@ function depthwise(c: RuleContext, g: ConvGeometry): Value {
   const [, , oh, ow] = g.y as [number, number, number, number];
   const wide = (value: Value, dims: readonly number[]) => (k === channels ? value : b.reshape(value, dims));
   const dy = wide(c.dy, [n, channels, k / channels, oh, ow]);
-  const sums = offsets(c, g, c.node.input[0]!, { rank: 4, height: 2 }).map((slice) => {
+  const sums = offsets(b, g, c.node.input[0]!, { rank: 4, height: 2 }).map((slice) => {
     const product = b.mul(wide(slice, [n, channels, 1, oh, ow]), dy);
     return b.reshape(reduceSum(b, wide(product, g.y), g.y, [0, 2, 3]), [k, 1]);
   });
@@ -69,43 +70,10 @@ function grouped(c: RuleContext, g: ConvGeometry): Value {
   const dyT = b.reshape(dyByGroup, [groups, k / groups, columns]);
   const xByGroup = b.reshape(c.node.input[0]!, [n, groups, channels / groups, h, w]);
   const xT = b.transpose(xByGroup, [1, 0, 3, 4, 2]);
-  const products = offsets(c, g, xT, { rank: 5, height: 2 }).map((slice) =>
+  const products = offsets(b, g, xT, { rank: 5, height: 2 }).map((slice) =>
     b.op('MatMul', [dyT, b.reshape(slice, [groups, columns, inGroup])]),
   );
   return b.transpose(b.reshape(joined(c, products, 2), [k, kh, kw, inGroup]), [0, 3, 1, 2]);
-}
-
-/**
- * For each offset of the kernel, row by row, what the windows read there of `x`, the convolution's input in some order of
- * its axes: `rank` of them, `height` the place of h, with w after it.
- */
-function offsets(
-  c: RuleContext,
-  g: ConvGeometry,
-  x: Value,
-  { rank, height }: { readonly rank: 4 | 5; readonly height: 1 | 2 },
-): Value[] {
-  const { b } = c;
-  const [kh, kw] = g.kernel;
-  const [sh, sw] = g.strides;
-  const [dh, dw] = g.dilations;
-  const [, , oh, ow] = g.y as [number, number, number, number];
-  const around = (pair: readonly number[]) => [
-    ...new Array<number>(height).fill(0),
-    ...pair,
-    ...new Array<number>(rank - height - 2).fill(0),
-  ];
-  const pads = [...around(g.before), ...around(g.after.map((p) => Math.max(0, p)))];
-  const padded = pads.some((p) => p > 0) ? b.op('Pad', [x, b.ints(...pads)]) : x;
-  return Array.from({ length: kh * kw }, (_, at) => {
-    const [i, j] = [Math.floor(at / kw) * dh, (at % kw) * dw];
-    return b.slice(padded, {
-      starts: [i, j],
-      ends: [i + (oh - 1) * sh + 1, j + (ow - 1) * sw + 1],
-      axes: [height, height + 1],
-      steps: [sh, sw],
-    });
-  });
 }
 
 function joined(c: RuleContext, values: readonly Value[], axis: number): Value {

@@ -24,7 +24,7 @@ export interface Window {
 }
 
 /** @throws TierwiseError MODEL_UNSUPPORTED unless the node slides over two dimensions */
-export function windowOf(c: RuleContext, kernelOfWeights?: readonly number[]): Window {
+export function windowOf(c: Pick<RuleContext, 'node' | 'dims'>, kernelOfWeights?: readonly number[]): Window {
   const { node } = c;
   const [x, y] = [c.dims(node.input[0]!), c.dims(node.output[0]!)];
   if (x.length !== 4) throw unsupported(c, 'in two dimensions');
