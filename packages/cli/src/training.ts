@@ -9,6 +9,7 @@ import {
   type MakeOptions,
   makeComposite,
   type PhaseSettings,
+  phaseName,
   recipes,
   runRecordFiles,
   type Trained,
@@ -38,6 +39,8 @@ export interface TrainingFlags {
   readonly cutout?: number;
   readonly smoothing: number;
   readonly teacher: 'float32' | 'int8';
+  readonly views?: number;
+  readonly progressive: boolean;
   readonly seed: number;
   readonly tolerance: number;
   readonly threads?: number;
@@ -48,20 +51,21 @@ export interface TrainingFlags {
 }
 
 /**
- * `teacher` of the settings, where it is asked for.
+ * `teacher` and `views` of the settings, where they are asked for.
  * @throws TierwiseError USAGE unless a phase of the training is taught by a frozen network
  */
-export function teacherOf(
-  { teacher }: Pick<TrainingFlags, 'teacher'>,
+export function teachingOf(
+  { teacher, views }: Pick<TrainingFlags, 'teacher' | 'views'>,
   phases: readonly PhaseSettings[],
-): Pick<TrainingSettings, 'teacher'> {
-  if (teacher === 'float32') return {};
-  if (phases.every(({ kind }) => kind === 'joint'))
+): Pick<TrainingSettings, 'teacher' | 'views'> {
+  const asked = { ...(teacher === 'int8' && { teacher }), ...(views !== undefined && { views }) };
+  const [flag] = Object.entries(asked).map(([name, value]) => `--${name} ${value}`);
+  if (flag !== undefined && phases.every(({ kind }) => kind === 'joint'))
     throw new TierwiseError(
       'USAGE',
-      `--teacher ${teacher}: no network teaches here, all is trained together; it is for --schedule main-first and attach --freeze`,
+      `${flag}: no network teaches here, all is trained together; it is for --schedule main-first and attach --freeze`,
     );
-  return { teacher };
+  return asked;
 }
 
 /** @throws TierwiseError USAGE unless the name ends in .tierwise and can be a model's name */
@@ -116,7 +120,8 @@ export function trainingRun(folder: string, flags: TrainingFlags, terminal: Term
     onEpoch: (history: readonly EpochRecord[], settings: TrainingSettings) =>
       writeRunRecord(folder, settings, history),
     onProgress(p: TrainingProgress) {
-      if (last && (p.epoch !== last.epoch || p.phase !== last.phase)) terminal.note(progressText(last));
+      if (last && (p.epoch !== last.epoch || p.phase !== last.phase || p.side !== last.side))
+        terminal.note(progressText(last));
       last = p;
       terminal.progress(`${progressText(p)}  ${secondsText(p.secondsLeft)} left`);
       if (p.step === p.steps) {
@@ -134,7 +139,7 @@ function progressText(p: TrainingProgress): string {
       ? []
       : [`${head}: loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}`];
   });
-  return `${p.phase}  epoch ${p.epoch}/${p.epochs}  step ${p.step}/${p.steps}  ${heads.join('  ')}  ${p.samplesPerSecond.toFixed(0)} samples/s`;
+  return `${phaseName(p.phase, p.side)}  epoch ${p.epoch}/${p.epochs}  step ${p.step}/${p.steps}  ${heads.join('  ')}  ${p.samplesPerSecond.toFixed(0)} samples/s`;
 }
 
 /**
@@ -210,6 +215,16 @@ export function withTrainingOptions(command: Command): Command {
       )
         .choices(['float32', 'int8'])
         .default('float32'),
+    )
+    .option(
+      '--views <n>',
+      'the pictures of a branch on a frozen network repeat after so many epochs, and what the network says of them is computed once: faster where epochs are many (default: all epochs differ)',
+      whole(1),
+    )
+    .option(
+      '--progressive',
+      'half of the epochs with pictures of half the height and width, a quarter with three quarters: half the time; for networks that average their last map',
+      false,
     )
     .option('--smoothing <share>', 'of each target, spread over all classes', real(0, 0.99), 0)
     .option('--seed <n>', 'of every random choice', whole(0), 1)

@@ -1,6 +1,6 @@
 import { normalize, type PreprocessSpec, type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import { extract, type ModelProto, statedDims, writeOnnx } from '@tierwise/graph';
-import { openSession } from '@tierwise/ort';
+import { type OrtSession, openSession } from '@tierwise/ort';
 
 /** A trained network in inference form that a branch is trained on, alone or together with it. Of any opset. */
 export interface Backbone {
@@ -19,8 +19,14 @@ export interface OpenBackbone extends AsyncDisposable {
   /** Shapes for one picture: [1, c, h, w] and [1, classes]. */
   readonly stemDims: readonly number[];
   readonly scoresDims: readonly number[];
-  /** `pixels` [n, c, h, w]; gives `stem` and `scores` of the same n. */
-  run(pixels: Tensor<'uint8'>): Promise<{ stem: Tensor<'float32'>; scores: Tensor<'float32'> }>;
+  /**
+   * `pixels` [n, c, h, w]; gives `stem` and `scores` of the same n. Where the scores are `known`, they are given back and
+   * only the stem is computed.
+   */
+  run(
+    pixels: Tensor<'uint8'>,
+    known?: Tensor<'float32'>,
+  ): Promise<{ stem: Tensor<'float32'>; scores: Tensor<'float32'> }>;
 }
 
 /** How many samples `input` of `model` takes at once; undefined where that is open. */
@@ -43,9 +49,16 @@ export async function openBackbone(backbone: Backbone, threads: number): Promise
     const atOnce = fixedBatch(model, ports.input);
     const { channels, height, width } = spec;
 
-    const runOnce = async (pixels: Uint8Array, n: number) => {
+    let stemAlone: OrtSession | undefined;
+    const atStem = async () => {
+      const piece = extract(model, { inputs: [ports.input], outputs: [ports.stem] });
+      stemAlone ??= await openSession(writeOnnx(piece), { threads });
+      return stemAlone;
+    };
+
+    const runOnce = async (pixels: Uint8Array, n: number, known?: Tensor<'float32'>) => {
       const input = tensor('float32', [n, channels, height, width], normalize(pixels, spec));
-      const outputs = await session.run(new Map([[ports.input, input]]));
+      const outputs = await (known ? await atStem() : session).run(new Map([[ports.input, input]]));
       const at = (name: string, rank: number) => {
         const found = outputs.get(name)!;
         if (found.dtype === 'float32' && found.dims.length === rank && found.dims[0] === n)
@@ -56,7 +69,7 @@ export async function openBackbone(backbone: Backbone, threads: number): Promise
           { tensor: name, dims: found.dims },
         );
       };
-      return { stem: at(ports.stem, 4), scores: at(ports.scores, 2) };
+      return { stem: at(ports.stem, 4), scores: known ?? at(ports.scores, 2) };
     };
 
     const size = channels * height * width;
@@ -65,7 +78,7 @@ export async function openBackbone(backbone: Backbone, threads: number): Promise
     return {
       stemDims: single(probe.stem),
       scoresDims: single(probe.scores),
-      async run({ data, dims }) {
+      async run({ data, dims }, known) {
         const n = dims[0]!;
         const part = atOnce ?? n;
         if (n % part !== 0)
@@ -76,13 +89,16 @@ export async function openBackbone(backbone: Backbone, threads: number): Promise
           );
         const parts = [];
         for (let from = 0; from < n; from += part)
-          parts.push(await runOnce(data.subarray(from * size, (from + part) * size), part));
+          parts.push(await runOnce(data.subarray(from * size, (from + part) * size), part, known));
         return {
           stem: stacked(parts.map(({ stem }) => stem)),
-          scores: stacked(parts.map(({ scores }) => scores)),
+          scores: known ?? stacked(parts.map(({ scores }) => scores)),
         };
       },
-      [Symbol.asyncDispose]: () => session.dispose(),
+      async [Symbol.asyncDispose]() {
+        await session.dispose();
+        await stemAlone?.dispose();
+      },
     };
   } catch (error) {
     await session.dispose();

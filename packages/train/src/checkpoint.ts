@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { elementCount, readSafetensors, type Tensor, TierwiseError, writeSafetensors } from '@tierwise/core';
 import { writeFileWhole } from './files.ts';
-import type { PhaseKind, TrainingSettings } from './settings.ts';
+import type { PhaseKind, PhaseSettings, TrainingSettings } from './settings.ts';
 import type { HeadName } from './step.ts';
 
 /** One line of the run record. Losses are means, accuracies shares, over the epoch's training samples. */
@@ -9,6 +9,8 @@ export interface EpochRecord {
   readonly phase: PhaseKind;
   /** From 1 in each phase. */
   readonly epoch: number;
+  /** Of the phase, where it is not 1. */
+  readonly side?: number;
   readonly losses: ByHead;
   readonly accuracies: ByHead;
   /** Learning rate of the epoch's last step. */
@@ -77,21 +79,24 @@ export async function loadMain(path: string, settings: TrainingSettings): Promis
   const saved = await readCheckpoint(
     path,
     settings,
-    ({ recipe, design, temperature, teacher, phases, ...main }) => ({
+    ({ recipe, design, temperature, teacher, views, phases, ...main }) => ({
       ...main,
-      phases: phases?.slice(0, 1),
+      phases: ofMain(phases),
     }),
   );
   if (saved === undefined) throw new TierwiseError('FILE_UNREADABLE', `${path} is not there`, { file: path });
   const epochs = saved.history.filter(({ phase }) => phase === 'main').length;
-  if (epochs < settings.phases[0]!.epochs)
+  const asked = ofMain(settings.phases).reduce((sum, { epochs }) => sum + epochs, 0);
+  if (epochs < asked)
     throw new TierwiseError(
       'CHECKPOINT_INVALID',
-      `${path}: its main network is trained for ${epochs} of ${settings.phases[0]!.epochs} epochs`,
+      `${path}: its main network is trained for ${epochs} of ${asked} epochs`,
       { file: path },
     );
   return saved;
 }
+
+const ofMain = (phases: readonly PhaseSettings[]) => phases.filter(({ kind }) => kind === 'main');
 
 async function readCheckpoint(
   path: string,

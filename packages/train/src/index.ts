@@ -97,6 +97,7 @@ export { findNetwork, type Network, networks } from './networks/index.ts';
 export { type OptimizerName, optimizers } from './optimizer.ts';
 export { backboneOf, type Phase, phaseOpener } from './phases.ts';
 export { type PortablePlan, writePortableStep } from './portable.ts';
+export { checkAnySize } from './progressive.ts';
 export {
   type BranchBlock,
   type BranchChoice,
@@ -107,18 +108,14 @@ export {
   recipeFor,
   recipes,
 } from './recipes/index.ts';
-export { runCurves, runRecordFiles, writeRunRecord } from './run-record.ts';
+export { phaseName, runCurves, runRecordFiles, writeRunRecord } from './run-record.ts';
+export { branchPhases, fineTuning, phasesOf, type Schedule, schedules } from './schedule.ts';
 export {
   type Augmentation,
   augmentationFor,
-  branchPhases,
-  fineTuning,
   mirrorOf,
   type PhaseKind,
   type PhaseSettings,
-  phasesOf,
-  type Schedule,
-  schedules,
   type TrainingSettings,
 } from './settings.ts';
 export { startingValues } from './start/drawn.ts';

@@ -18,8 +18,11 @@ export interface Phase extends AsyncDisposable {
   readonly step: TrainingStep;
   /** What gives the stems and scores that the step learns from; without one it learns from pixels. */
   readonly frozen?: Backbone;
-  /** What the step learns from, made of `pixels` uint8 [n, c, h, w]. */
-  feeds(pixels: Tensor<'uint8'>): Promise<Readonly<Record<string, Tensor>>>;
+  /**
+   * What the step learns from, made of `pixels` uint8 [n, c, h, w]. The same pixels have the same `key`, where they may
+   * come again.
+   */
+  feeds(pixels: Tensor<'uint8'>, key?: string): Promise<Readonly<Record<string, Tensor>>>;
   /** Values that the step's parameters and statistics start with where no earlier phase has trained them. */
   start(): Promise<StartingValues>;
 }
@@ -28,7 +31,7 @@ export interface Phase extends AsyncDisposable {
 export type PhaseOpener = (phase: PhaseSettings, weights: Weights) => Promise<Phase>;
 
 function stepOptions(settings: TrainingSettings, phase: PhaseSettings, classes: number): StepOptions {
-  const { optimizer, weightDecay } = phase;
+  const { optimizer, weightDecay, side } = phase;
   const { dropout } = settings;
   return {
     batch: batchOf(settings, phase),
@@ -36,6 +39,7 @@ function stepOptions(settings: TrainingSettings, phase: PhaseSettings, classes: 
     optimizer: optimizers[optimizer],
     weightDecay,
     ...(dropout === undefined ? {} : { dropout }),
+    ...(side === undefined ? {} : { side }),
   };
 }
 
@@ -52,16 +56,26 @@ export function phaseOpener(options: {
   readonly threads: number;
   readonly backbone?: Backbone;
 }): PhaseOpener {
-  return options.backbone ? branchPhase(options.backbone, options) : phasesOfNetwork(options);
+  const known: KnownScores = new Map();
+  return options.backbone ? branchPhase(options.backbone, options, known) : phasesOfNetwork(options, known);
 }
 
+/**
+ * What a frozen network said of pictures that come again, by their key. No more is kept than `mostKnown` numbers; what
+ * is not kept is computed again.
+ */
+type KnownScores = Map<string, Tensor<'float32'>>;
+/** 256 MB. */
+const mostKnown = 2 ** 26;
+
 /** The phases of a network of ours: a branch is trained on what the phase before it has left. */
-function phasesOfNetwork(around: Surroundings): PhaseOpener {
+function phasesOfNetwork(around: Surroundings, known: KnownScores): PhaseOpener {
   const { settings, data, threads } = around;
   const network = findNetwork(settings.network);
   const classes = data.classes.length;
   return async (phase, weights) => {
-    if (isOfBranch(phase)) return branchPhase(backboneOf(network, weights, classes), around)(phase, weights);
+    if (isOfBranch(phase))
+      return branchPhase(backboneOf(network, weights, classes), around, known)(phase, weights);
     const branch = phase.kind === 'joint' ? settings : undefined;
     const step = networkStep(network, branch, stepOptions(settings, phase, classes));
     return onPixels(step, async () => {
@@ -75,7 +89,7 @@ function phasesOfNetwork(around: Surroundings): PhaseOpener {
 const isOfBranch = ({ kind }: PhaseSettings): boolean => kind === 'branch' || kind === 'branch-real';
 
 /** The phases of a branch on a backbone: frozen, or joint with it. */
-function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
+function branchPhase(backbone: Backbone, around: Surroundings, known: KnownScores): PhaseOpener {
   const { settings, data, threads } = around;
   const classes = data.classes.length;
   return async (phase) => {
@@ -106,8 +120,9 @@ function branchPhase(backbone: Backbone, around: Surroundings): PhaseOpener {
       return {
         step,
         frozen: teacher,
-        async feeds(pixels) {
-          const { stem, scores } = await opened.run(pixels);
+        async feeds(pixels, key = '') {
+          const { stem, scores } = await opened.run(pixels, known.get(key));
+          if (key !== '' && (known.size + 1) * scores.data.length <= mostKnown) known.set(key, scores);
           return { stem, teacher: scores };
         },
         start: async () =>

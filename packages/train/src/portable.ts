@@ -9,7 +9,7 @@ import { saveCheckpoint } from './checkpoint.ts';
 import { writeFileWhole } from './files.ts';
 import { optimizers } from './optimizer.ts';
 import { phaseOpener } from './phases.ts';
-import { cosineRate } from './schedule.ts';
+import { rateOf } from './schedule.ts';
 import { batchOf } from './settings.ts';
 import { lessonsOf, standingOf, untouched } from './standing.ts';
 import { freshState } from './step-runner.ts';
@@ -92,7 +92,7 @@ export async function writePortableStep(
     masks: step.masks.map(({ name, dims, rate }) => ({ name, dims, rate })),
     state: step.state.map(({ name }) => name),
     scalars: {
-      rate: each((done) => cosineRate(phase.peakRate, done, steps, phase.warmup)),
+      rate: each((done) => rateOf(phase, done, lessons.stepsPerEpoch[index]!)),
       ...Object.fromEntries(scalars),
     },
     metrics: step.heads.flatMap((head) => [`loss.${head}`, `correct.${head}`]),

@@ -2,7 +2,7 @@ import type { Block } from '@tierwise/report';
 import { reportPage } from '@tierwise/report';
 import type { EpochRecord } from './checkpoint.ts';
 import { writeFileWhole } from './files.ts';
-import type { TrainingSettings } from './settings.ts';
+import type { PhaseKind, TrainingSettings } from './settings.ts';
 import type { HeadName } from './step.ts';
 
 /** Where the record of the run that makes the bundle `folder` (NAME.tierwise) lies: beside it. */
@@ -28,6 +28,11 @@ export async function writeRunRecord(
   await writeFileWhole(page, text(runPage(settings, history)));
 }
 
+/** A phase as it is called where people read: with the size of its pictures where that is not their own. */
+export function phaseName(phase: PhaseKind, side = 1): string {
+  return side === 1 ? phase : `${phase} at ${100 * side} %`;
+}
+
 const heads = ['main', 'branch'] as const satisfies readonly HeadName[];
 
 /** Losses, accuracies and learning rate over the epochs. */
@@ -42,8 +47,10 @@ export function runCurves(history: readonly EpochRecord[]): Block[] {
       const points = curve((record) => record[what][name]).map(({ x, y }) => ({ x, y: y * times }));
       return points.length === 0 ? [] : [{ name, points }];
     });
-  const marks = history.flatMap(({ phase }, i) =>
-    i > 0 && history[i - 1]!.phase !== phase ? [{ x: i + 1, label: phase }] : [],
+  const marks = history.flatMap(({ phase, side }, i) =>
+    i > 0 && (history[i - 1]!.phase !== phase || history[i - 1]!.side !== side)
+      ? [{ x: i + 1, label: phaseName(phase, side) }]
+      : [],
   );
   const x = { label: 'epoch', whole: true };
   return [
@@ -86,9 +93,9 @@ function runPage(settings: TrainingSettings, history: readonly EpochRecord[]): s
         ...heads.flatMap((head) => [`${head} loss`, `${head} accuracy, %`]),
         'seconds',
       ],
-      rows: history.map(({ phase, epoch, losses, accuracies, seconds }) => [
+      rows: history.map(({ phase, epoch, side, losses, accuracies, seconds }) => [
         `${epoch}`,
-        phase,
+        phaseName(phase, side),
         ...heads.flatMap((head): (string | number)[] => {
           const [loss, accuracy] = [losses[head], accuracies[head]];
           return loss === undefined || accuracy === undefined ? ['', ''] : [loss, 100 * accuracy];

@@ -76,7 +76,8 @@ export async function standingOf(
   lessons: Lessons,
 ): Promise<Standing> {
   const { settings, main } = options;
-  if (main !== undefined && (settings.phases[0]!.kind !== 'main' || settings.phases.length < 2))
+  const mains = settings.phases.filter(({ kind }) => kind === 'main').length;
+  if (main !== undefined && (mains === 0 || mains === settings.phases.length))
     throw new TierwiseError(
       'USAGE',
       'a trained main network is taken where it goes first and a branch follows',
@@ -85,8 +86,8 @@ export async function standingOf(
   if (saved) return afterCheckpoint(saved, options.checkpoint, settings, open, lessons);
   if (main === undefined) return { index: 0, weights: new Map(), history: [] };
   const { tensors, history } = await loadMain(main, settings);
-  const weights = await trainedIn(settings, 0, tensors, main, open);
-  return { index: 1, weights, history: history.filter(({ phase }) => phase === 'main') };
+  const weights = await trainedIn(settings, mains - 1, tensors, main, open);
+  return { index: mains, weights, history: history.filter(({ phase }) => phase === 'main') };
 }
 
 async function afterCheckpoint(

@@ -8,7 +8,15 @@
  * of the state as `<name>.next`, and for each head `loss.<head>` (mean over the batch) and `correct.<head>` (count),
  * all float32.
  */
-import { differentiate, GraphBuilder, type ModelProto, type Value, writeOnnx } from '@tierwise/graph';
+import {
+  differentiate,
+  GraphBuilder,
+  inferShapes,
+  type ModelProto,
+  productsOnSmallMaps,
+  type Value,
+  writeOnnx,
+} from '@tierwise/graph';
 import type { Backbone } from './backbone.ts';
 import { writeBackbone } from './backbone-training.ts';
 import type { Feature } from './layers/layers.ts';
@@ -16,6 +24,7 @@ import { type Mask, type Parameter, type Statistic, TrainingLayers } from './lay
 import type { Network } from './networks/index.ts';
 import { keepInRange, type Optimizer } from './optimizer.ts';
 import { type BranchChoice, findRecipe } from './recipes/index.ts';
+import { shrunk } from './shrink.ts';
 
 /** A tensor that lives from step to step: parameter, running statistic or slot of the optimiser; float32. */
 export interface StateTensor {
@@ -43,6 +52,8 @@ export interface StepOptions {
   readonly weightDecay: number;
   /** In place of the network's own rates. */
   readonly dropout?: number;
+  /** Sides of what is learnt from, as a share of what they are: pictures, or of a branch alone stems. Default 1. */
+  readonly side?: number;
 }
 
 interface Head {
@@ -65,7 +76,7 @@ export function networkStep(
   return writeStep(network.name, options, (b, layers) => {
     const dims = [options.batch, channels, height, width];
     const value = b.op('Cast', [b.input('pixels', 'uint8', dims)], { to: 1 });
-    const stem = network.stem(layers, { value, dims });
+    const stem = network.stem(layers, shrunk(b, { value, dims }, options.side ?? 1));
     const heads: Head[] = [{ name: 'main', scores: network.main(layers, stem, options.classes) }];
     if (branch) {
       const scores = findRecipe(branch.recipe)(layers, stem, options.classes, branch.design);
@@ -118,7 +129,7 @@ export function branchStep(
   const { temperature, realWeights } = how;
   return writeStep('branch', { ...options, realWeights }, (b, layers) => {
     const dims = [options.batch, ...stemDims.slice(1)];
-    const stem = { value: b.input('stem', 'float32', dims), dims };
+    const stem = shrunk(b, { value: b.input('stem', 'float32', dims), dims }, options.side ?? 1);
     const teacher = b.input('teacher', 'float32', [options.batch, options.classes]);
     const scores = findRecipe(branch.recipe)(layers, stem, options.classes, branch.design);
     return [{ name: 'branch', scores, matching: { scores: teacher, temperature } }];
@@ -162,6 +173,7 @@ function writeStep(
     const loss = matching ? b.add(own, divergence(b, value, matching.scores, matching.temperature)) : own;
     return { name, loss, correct: correct(b, value, targets) };
   });
+  const shapes = inferShapes(b.model);
   const total = heads.map(({ loss }) => loss).reduce((sum, loss) => b.add(sum, loss));
   const gradients = differentiate(
     b,
@@ -169,6 +181,8 @@ function writeStep(
     layers.parameters.map(({ name }) => name),
     { bounded: new Set(layers.parameters.filter(({ kind }) => kind === 'latent').map(({ name }) => name)) },
   );
+
+  productsOnSmallMaps(b, shapes);
 
   const state: StateTensor[] = [];
   const keep = (name: string, dims: readonly number[], next: Value) => {

@@ -6,7 +6,7 @@ import { type ByHead, type EpochRecord, saveCheckpoint, tensorIn } from './check
 import type { Weights } from './layers/inference.ts';
 import { optimizers } from './optimizer.ts';
 import { type Phase, phaseOpener } from './phases.ts';
-import { cosineRate } from './schedule.ts';
+import { rateOf } from './schedule.ts';
 import { batchOf, type PhaseKind, type PhaseSettings, type TrainingSettings } from './settings.ts';
 import { type Lessons, lessonsOf, type Resumed, standingOf, untouched } from './standing.ts';
 import type { TrainingStep } from './step.ts';
@@ -17,6 +17,8 @@ export interface TrainingProgress {
   readonly phase: PhaseKind;
   readonly epoch: number;
   readonly epochs: number;
+  /** Sides of the pictures as a share of what they are. */
+  readonly side: number;
   readonly step: number;
   readonly steps: number;
   readonly losses: ByHead;
@@ -140,6 +142,9 @@ async function runPhase(run: PhaseRun): Promise<void> {
     });
 
   const filled = emptyBatch(data, batch, step.masks);
+  // Epochs after whose number all that is drawn for an epoch is named; with views they come again.
+  const views = opened.frozen ? settings.views : undefined;
+  const drawn = (epoch: number) => (views ? (epochsBefore + epoch) % views : epochsBefore + epoch);
 
   const startedAt = performance.now();
   const startedWith = done;
@@ -149,12 +154,15 @@ async function runPhase(run: PhaseRun): Promise<void> {
     const epoch = Math.floor(done / stepsPerEpoch);
     const index = done % stepsPerEpoch;
     if (index === 0) running = none;
-    if (index === 0 || !order) order = epochOrder(learnt, seed, epochsBefore + epoch);
+    if (index === 0 || !order) order = epochOrder(learnt, seed, drawn(epoch));
     const samples = order.subarray(index * batch, (index + 1) * batch);
-    fillBatch(filled, data, samples, step.masks, settings, stepsBefore + done);
+    const number = views ? drawn(epoch) * stepsPerEpoch + index : stepsBefore + done;
+    fillBatch(filled, data, samples, step.masks, settings, number);
 
-    const rate = cosineRate(phase.peakRate, done, steps, phase.warmup);
-    const feeds = Object.entries(await opened.feeds(filled.pixels));
+    const rate = rateOf(phase, done, stepsPerEpoch);
+    const feeds = Object.entries(
+      await opened.feeds(filled.pixels, views ? `${batch}: ${number}` : undefined),
+    );
     feeds.push(['targets', filled.targets]);
     for (const [i, mask] of filled.masks.entries()) feeds.push([step.masks[i]!.name, mask]);
     const reached = await runner.run(feeds, rate, done + 1);
@@ -178,6 +186,7 @@ async function runPhase(run: PhaseRun): Promise<void> {
       phase: phase.kind,
       epoch: epoch + 1,
       epochs: phase.epochs,
+      side: phase.side ?? 1,
       step: done,
       steps,
       losses,
@@ -187,7 +196,16 @@ async function runPhase(run: PhaseRun): Promise<void> {
     });
     if (seen === stepsPerEpoch) {
       const seconds = (performance.now() - epochStartedAt) / 1000;
-      history.push({ phase: phase.kind, epoch: epoch + 1, losses, accuracies, rate, seconds });
+      const { kind, side } = phase;
+      history.push({
+        phase: kind,
+        epoch: epoch + 1,
+        ...(side === undefined ? {} : { side }),
+        losses,
+        accuracies,
+        rate,
+        seconds,
+      });
       epochStartedAt = performance.now();
     }
     const aborted = options.signal?.aborted === true;

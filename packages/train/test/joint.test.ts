@@ -9,7 +9,8 @@ import { attachedComposite, designFor, type ImportedBackbone, importBackbone } f
 import { type Backbone, openBackbone } from '../src/backbone.ts';
 import type { Weights } from '../src/layers/inference.ts';
 import { optimizers } from '../src/optimizer.ts';
-import { fineTuning, type TrainingSettings } from '../src/settings.ts';
+import { fineTuning } from '../src/schedule.ts';
+import type { TrainingSettings } from '../src/settings.ts';
 import { startingValues } from '../src/start/drawn.ts';
 import { attachedStep } from '../src/step.ts';
 import { freshState, openStep } from '../src/step-runner.ts';

@@ -27,7 +27,7 @@ import {
   divided,
   finishTraining,
   type TrainingFlags,
-  teacherOf,
+  teachingOf,
   trainingRun,
   trainOrExport,
   withTrainingOptions,
@@ -194,11 +194,16 @@ function settingsFor(
     batch: usualBatch,
     holdout: Math.min(mostHeldBack, Math.floor(mostStemNumbers / stemNumbers)),
   });
-  const { epochs, rate } = flags;
+  const { epochs, rate, progressive } = flags;
+  if (progressive && flags.joint)
+    throw new TierwiseError(
+      'USAGE',
+      '--progressive is for --freeze: a network from elsewhere takes pictures of one size',
+    );
   const lessons = { samples: train.samples - holdout, batch };
   const phases = flags.joint
     ? [fineTuning({ epochs, peakRate: rate, ...lessons })]
-    : branchPhases(recipe, { branchEpochs: epochs, branchRate: rate, ...lessons });
+    : branchPhases(recipe, { branchEpochs: epochs, branchRate: rate, progressive, ...lessons });
   return {
     network,
     data: train.name,
@@ -210,7 +215,7 @@ function settingsFor(
     phases,
     augmentation: augmentationOf(flags, train.name),
     smoothing: flags.smoothing,
-    ...teacherOf(flags, phases),
+    ...teachingOf(flags, phases),
     seed: flags.seed,
   };
 }

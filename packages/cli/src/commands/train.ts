@@ -2,6 +2,7 @@ import { TierwiseError } from '@tierwise/core';
 import {
   type BranchChoice,
   branchTemperature,
+  checkAnySize,
   findNetwork,
   freeDesign,
   type Network,
@@ -25,7 +26,7 @@ import {
   divided,
   finishTraining,
   type TrainingFlags,
-  teacherOf,
+  teachingOf,
   trainingRun,
   trainOrExport,
   withTrainingOptions,
@@ -56,6 +57,7 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
   const network = findNetwork(flags.network);
   const schedule = oneOf('--schedule', flags.schedule, schedules);
   const branch = branchOf(network, flags);
+  if (flags.progressive) checkAnySize(network, branch.design);
   const optimizer =
     flags.optimizer === undefined
       ? undefined
@@ -74,6 +76,7 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
     branchBatch: flags.branchBatch,
     samples: data.train.samples - holdout,
     batch,
+    progressive: flags.progressive,
   });
   const settings: TrainingSettings = {
     network: flags.network,
@@ -86,7 +89,7 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
     temperature: branchTemperature,
     augmentation: augmentationOf(flags, data.train.name),
     smoothing: flags.smoothing,
-    ...teacherOf(flags, phases),
+    ...teachingOf(flags, phases),
     ...(flags.dropout === undefined ? {} : { dropout: flags.dropout }),
     seed: flags.seed,
   };

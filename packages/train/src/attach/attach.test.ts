@@ -9,7 +9,8 @@ import { squaresNetwork } from '../../test/squares.ts';
 import { tinyData } from '../../test/tiny-data.ts';
 import { evaluate, openBundled } from '../evaluate.ts';
 import { makeComposite } from '../make.ts';
-import { branchPhases, type TrainingSettings } from '../settings.ts';
+import { branchPhases } from '../schedule.ts';
+import type { TrainingSettings } from '../settings.ts';
 import { train } from '../trainer.ts';
 import {
   type AttachOptions,

@@ -1,0 +1,73 @@
+/**
+ * Progressive resizing (Howard 2018, in fastai's DAWNBench entry): a network that averages its last map learns most of
+ * what it needs from small pictures, whose steps cost a quarter, and then looks at whole ones.
+ */
+import { TierwiseError } from '@tierwise/core';
+import { GraphBuilder } from '@tierwise/graph';
+import { TrainingLayers } from './layers/training.ts';
+import type { Network } from './networks/index.ts';
+import type { BranchDesign } from './recipes/index.ts';
+import type { PhaseSettings } from './settings.ts';
+import { shrunkSide } from './shrink.ts';
+
+/** Sides as a share of what they are, and until which share of all epochs. */
+const stages = [
+  { side: 0.5, until: 0.5 },
+  { side: 0.75, until: 0.75 },
+  { side: 1, until: 1 },
+] as const;
+
+/**
+ * `phases` of which the first half of all epochs has sides of a half, the next quarter of three quarters, and the last
+ * quarter whole ones. A phase that is divided keeps its curve of learning rates.
+ */
+export function progressive(phases: readonly PhaseSettings[]): PhaseSettings[] {
+  const total = phases.reduce((sum, { epochs }) => sum + epochs, 0);
+  let passed = 0;
+  return phases.flatMap((phase) => {
+    const from = passed;
+    passed += phase.epochs;
+    const curve = phase.curve ?? { before: 0, epochs: phase.epochs };
+    let start = from;
+    return stages.flatMap(({ side, until }) => {
+      const end = Math.min(passed, Math.floor(until * total));
+      if (end <= start) return [];
+      const part = { before: curve.before + start - from, epochs: curve.epochs };
+      const epochs = end - start;
+      start = end;
+      return [
+        {
+          ...phase,
+          epochs,
+          ...(side === 1 ? {} : { side }),
+          ...(epochs === phase.epochs ? {} : { curve: part }),
+        },
+      ];
+    });
+  });
+}
+
+/**
+ * Whether pictures of a network, and stems of its branch, may have any size: not where a dense layer has a weight for
+ * each place of a map. Without `network` only the branch is asked.
+ * @throws TierwiseError USAGE naming what has such a layer
+ */
+export function checkAnySize(network: Network | undefined, design: BranchDesign): void {
+  const refuse = (what: string) => {
+    throw new TierwiseError(
+      'USAGE',
+      `--progressive: ${what} has a dense layer over its whole map, so its pictures cannot be smaller at first`,
+    );
+  };
+  if (network) {
+    const { channels, height, width } = network.input;
+    const parametersAt = (side: number) => {
+      const layers = new TrainingLayers(new GraphBuilder(network.name));
+      const dims = [1, channels, shrunkSide(height, side), shrunkSide(width, side)];
+      network.main(layers, network.stem(layers, { value: 'pixels', dims }), 2);
+      return JSON.stringify(layers.parameters.map(({ dims }) => dims));
+    };
+    if (stages.some(({ side }) => parametersAt(side) !== parametersAt(1))) refuse(network.name);
+  }
+  if (design.dense.length > 0) refuse('its branch');
+}
