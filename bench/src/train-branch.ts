@@ -18,9 +18,9 @@ import type { BenchRow } from './result.ts';
 import { median, significant } from './statistics.ts';
 import { inARow, rounds } from './turns.ts';
 
-/** Branches whose training on a frozen network is timed, by what the network computes its scores in. */
+/** Branches whose training on a frozen network is timed, by how the network comes to its scores. */
 export const branchCases = [
-  { name: 'resnet18-branch-b32', network: 'resnet18', batch: 32, teachers: ['float32', 'int8'] },
+  { name: 'resnet18-branch-b32', network: 'resnet18', batch: 32, teachers: ['float32', 'int8', 'known'] },
 ] as const;
 
 const samples = 64;
@@ -49,7 +49,7 @@ function noise({ channels, height, width }: { channels: 1 | 3; height: number; w
   };
 }
 
-/** A step of the branch and the pass of its teacher before it, with either teacher in turn. */
+/** A step of the branch and the pass of its teacher before it, with each teacher in turn. */
 export async function benchBranchStep(
   one: (typeof branchCases)[number],
   threads: number,
@@ -85,6 +85,7 @@ export async function benchBranchStep(
     for (const teacher of one.teachers) {
       options.onProgress(`${one.name}: opening the network in ${teacher}`);
       const chosen = teacher === 'int8' ? { ...settings, teacher } : settings;
+      const key = teacher === 'known' ? 'these pictures' : undefined;
       const opened = await phaseOpener({ settings: chosen, data, threads, backbone })(phase, new Map());
       const optimizer = optimizers[phase.optimizer];
       const start = freshState(opened.step, await opened.start());
@@ -94,7 +95,7 @@ export async function benchBranchStep(
         teacher,
         times: [],
         async step() {
-          const feeds = Object.entries(await opened.feeds(pixels));
+          const feeds = Object.entries(await opened.feeds(pixels, key));
           await runner.run([...feeds, ['targets', targets]], 1e-3, ++number);
         },
         async dispose() {
@@ -111,11 +112,13 @@ export async function benchBranchStep(
   } finally {
     for (const { dispose } of contestants) await dispose();
   }
-  const [float32, int8] = contestants.map(({ times }) => median(times)) as [number, number];
+  const [float32, int8, known] = contestants.map(({ times }) => median(times)) as [number, number, number];
   const metrics = {
     samplesPerSecond: one.batch / float32,
     samplesPerSecondInt8: one.batch / int8,
+    samplesPerSecondKnown: one.batch / known,
     int8Teacher: float32 / int8,
+    knownTeacher: float32 / known,
   };
   return {
     case: one.name,

@@ -26,6 +26,9 @@ import { inARow, rounds, turnMs } from './turns.ts';
 /** Networks whose whole training step is timed: stem and main network, forward, backward and optimiser. */
 const networkCases = [
   { name: 'resnet18-b32', network: 'resnet18', batch: 32 },
+  { name: 'resnet18-b128', network: 'resnet18', batch: 128 },
+  // As --progressive begins.
+  { name: 'resnet18-half-b128', network: 'resnet18', batch: 128, side: 0.5 },
   { name: 'lenet-b64', network: 'lenet', batch: 64 },
 ] as const;
 
@@ -33,6 +36,9 @@ const networkCases = [
 export const trainCases = [...networkCases, ...branchCases] as const;
 
 type NetworkCase = (typeof networkCases)[number];
+
+/** Sides of a case's pictures as a share of the network's own. */
+const sideOf = (one: NetworkCase) => ('side' in one ? one.side : 1);
 
 const classes = 10;
 const matrix = 1024;
@@ -58,8 +64,9 @@ export async function benchTrain(options: BenchOptions): Promise<BenchResult> {
       threads,
       tfjs: 'LeNet alone: WebAssembly backend, SIMD, one thread, in Chromium; the same network and batch',
       step: 'stem and main network: forward, loss, backward, optimiser and running averages, float32',
+      half: 'resnet18-half: the same network on pictures of 16 x 16, as --progressive begins; its FLOPs are a quarter',
       branch:
-        'resnet18-branch: a modern branch of 8 convolutions on the frozen network, which computes its scores in float32 or in 8 bits; times of network and step together',
+        'resnet18-branch: a modern branch of 8 convolutions on the frozen network, which computes its scores in float32, in 8 bits, or not, because the pictures came before (--views); times of network and step together',
       matMul: `${matrix} x ${matrix} in the same runtime, in turn with the steps, each for ${turnMs} ms; medians`,
     },
     rows,
@@ -76,9 +83,11 @@ async function benchNetwork(one: NetworkCase, threads: number, options: BenchOpt
     classes,
     optimizer,
     weightDecay: network.training.weightDecay,
+    side: sideOf(one),
   });
   const { model } = exportMain(network, untrainedWeights(network, classes, 1), classes);
-  const flops = 3 * one.batch * summarize(model).totals.flops;
+  // Of all layers but the last, whose share is 1 in 100,000, FLOPs grow with the area.
+  const flops = 3 * one.batch * summarize(model).totals.flops * sideOf(one) ** 2;
   const start = freshState(step, startingValues(step, 1));
   await using runner = await openStep(step, { optimizer, start, threads });
   const product = await openProduct(threads);
