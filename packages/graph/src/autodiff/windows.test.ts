@@ -59,6 +59,36 @@ describe('gradients equal finite differences over random windows', () => {
       { numRuns: 120 },
     ));
 
+  test('convolution of an input with a border of its own', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.tuple(...[0, 1, 2, 3].map(() => fc.nat(2))),
+        fc.constantFrom(1, 2),
+        fc.nat(1),
+        fc.boolean(),
+        size,
+        seeds,
+        async ([top, left, bottom, right], s, pad, isShared, h, seed) => {
+          const of = (dims: number[], i: number) => ({ dims, values: smooth(seed + i, dims) });
+          await check(
+            {
+              inputs: { x: of([2, 3, h, h + 1], 0), w: of([4, 3, 3, 3], 1) },
+              build(b, v) {
+                const pads = b.ints(0, 0, top!, left!, 0, 0, bottom!, right!);
+                const padded = b.op('Pad', [v['x']!, pads, b.scalar(-1)]);
+                const how = { strides: [s, s], pads: [pad, pad, pad, pad] };
+                const y = b.op('Conv', [padded, v['w']!], how);
+                // What else reads the padded input sends its own gradient back through the Pad.
+                return isShared ? b.mul(y, b.mean(padded, [0, 1, 2, 3])) : y;
+              },
+            },
+            seed,
+          );
+        },
+      ),
+      { numRuns: 40 },
+    ));
+
   test('the convolutions of MobileNetV2: depthwise 3x3 with stride 1 and 2, pointwise between', () =>
     fc.assert(
       fc.asyncProperty(
