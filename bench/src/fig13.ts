@@ -61,7 +61,7 @@ const mobilenet = {
   name: 'mobilenet-v2-0.25',
   bundle: 'runs/mobilenet-v2-0.25-cifar-10',
   command:
-    'npx tierwise train --network mobilenet-v2-0.25 --data cifar-10 -o runs/mobilenet-v2-0.25-cifar-10.tierwise --schedule main-first --epochs 30 --branch-epochs 1 --holdout 2000 --resume',
+    'npx tierwise train --network mobilenet-v2-0.25 --data cifar-10 -o runs/mobilenet-v2-0.25-cifar-10.tierwise --schedule main-first --progressive --epochs 30 --branch-epochs 1 --holdout 2000 --resume',
 };
 
 /** LcDNN has ResNet18 on CIFAR-10 and VGG16 on ImageNet-150K, whose data are not here; LeNet is what minutes allow. */
