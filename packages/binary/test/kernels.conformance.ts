@@ -129,6 +129,14 @@ export function specialCases(): ConformanceCase[] {
       b.binarize(b.convBinary(b.binarize(0, 200, true), window, 40), 20, true),
       b.depthwise(b.binarize(0, 200, true), window),
     ]),
+    make('depthwise sums beyond i16', { c: 10, h: 17, w: 18 }, (b) => {
+      const bits = b.binarize(0, 1e9, true);
+      return [b.depthwise(bits, square(16, 1, 0), -128), b.depthwise(bits, square(17, 1, 2), -128)];
+    }),
+    make('the longest depthwise sums in i16', { c: 21, h: 15, w: 17 }, (b) => {
+      const window = { ...square(15, 1, 0), kernelW: 17 };
+      return [b.depthwise(b.allMinus(0), window, -128), b.depthwise(b.binarize(0, 1e9, true), window, -128)];
+    }),
     make('windows that lie in the padding alone', { c: 10, h: 3, w: 2 }, (b) => [
       b.depthwise(b.binarize(0, 200, true), square(2, 1, 4)),
     ]),

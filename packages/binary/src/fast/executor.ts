@@ -41,7 +41,7 @@ export async function prepare(
     throw new TierwiseError('MODEL_UNSUPPORTED', what, { bytes: plan.bytes }, { cause });
   });
   if (loaded.program.ops.some(({ kind }) => kind === 'depthwise'))
-    kernels = (await import('../kernels/depthwise.ts')).withDepthwise(kernels);
+    kernels = await (await import('../kernels/depthwise.ts')).withDepthwise(kernels);
   const { buffer } = kernels.memory;
   const bytes = new Uint8Array(buffer);
   const words = new Int32Array(buffer);

@@ -34,9 +34,13 @@ export function planStage(planner: Planner, stage: Stage, tensors: Tensors): voi
         planPool(planner, from, to, op.window);
         break;
       case 'depthwise': {
-        // Channels are filled up as those of the sums are.
-        const weights = new Int8Array((to.pixel / 4) * op.window.kernelH * op.window.kernelW);
-        weights.set(dataOf<Int8Array>(tensors, op.weights));
+        // Channels lie side by side, filled up as those of the sums are.
+        const channels = to.pixel / 4;
+        const area = op.window.kernelH * op.window.kernelW;
+        const weights = new Int8Array(area * channels);
+        dataOf<Int8Array>(tensors, op.weights).forEach((weight, i) => {
+          weights[(i % area) * channels + Math.floor(i / area)] = weight;
+        });
         planPool(planner, from, to, op.window, planner.array(weights), 'depthwise');
         break;
       }

@@ -1,13 +1,34 @@
 /**
- * Depthwise convolution of bits with int8, for all implementations, in a file that pages load when a program has one. It
- * is plain JavaScript: nine additions a sum are little beside the binary 1x1 convolution that comes after them.
+ * Depthwise convolution of bits with int8, in a file that pages load when a program has one: a module of its own beside
+ * kernels in SIMD, and JavaScript beside all others.
  */
+import { engineDepthwise } from '../generated/engine-depthwise.ts';
 import { descriptors } from './descriptors.ts';
 import type { Kernel, Kernels } from './kernels.ts';
+import { moduleBytes, wasmKernels } from './wasm.ts';
+
+/** Most products of a sum that the module can hold (assembly/depthwise.ts). */
+const mostProducts = 255;
 
 /** `kernels` with `depthwise` on the same memory. */
-export function withDepthwise(kernels: Kernels): Kernels {
-  return { ...kernels, table: { ...kernels.table, depthwise: depthwise(kernels.memory.buffer) } };
+export async function withDepthwise(kernels: Kernels): Promise<Kernels> {
+  const { layout, memory, table } = kernels;
+  const inJavascript = depthwise(memory.buffer);
+  if (!layout.lanes) return { ...kernels, table: { ...table, depthwise: inJavascript } };
+  const module = await WebAssembly.compile(moduleBytes(engineDepthwise));
+  const inSimd = await wasmKernels<{ depthwise: Kernel }>(module, memory as WebAssembly.Memory);
+  const words = new Int32Array(memory.buffer);
+  return {
+    ...kernels,
+    table: {
+      ...table,
+      depthwise(descriptor) {
+        const d = descriptor >> 2;
+        const products = words[d + at.kernelH]! * words[d + at.kernelW]!;
+        (products > mostProducts ? inJavascript : inSimd.depthwise)(descriptor);
+      },
+    },
+  };
 }
 
 type Field = (typeof descriptors.pool)[number];
@@ -24,38 +45,29 @@ function depthwise(buffer: ArrayBuffer): Kernel {
   const floats = new Float32Array(buffer);
   return (descriptor) => {
     const d = descriptor >> 2;
-    const source = words[d + at.source]!;
     const sourcePixel = words[d + at.sourcePixel]!;
     const sourceRow = words[d + at.sourceRow]!;
     const kernelW = words[d + at.kernelW]!;
-    const kernelH = words[d + at.kernelH]!;
     const channels = words[d + at.pixelBytes]! >> 2;
-    const firstWeight = words[d + at.inverts]!;
-    const area = kernelH * kernelW;
     for (let y = 0; y < words[d + at.height]!; y++) {
       const y0 = y * words[d + at.strideH]! - words[d + at.padH]!;
       const top = Math.max(0, y0);
-      const bottom = Math.min(words[d + at.sourceHeight]!, y0 + kernelH);
+      const bottom = Math.min(words[d + at.sourceHeight]!, y0 + words[d + at.kernelH]!);
       for (let x = 0; x < words[d + at.width]!; x++) {
         const x0 = x * words[d + at.strideW]! - words[d + at.padW]!;
         const left = Math.max(0, x0);
         const right = Math.min(words[d + at.sourceWidth]!, x0 + kernelW);
         const to = (words[d + at.dest]! + y * words[d + at.destRow]! + x * words[d + at.destPixel]!) >> 2;
-        for (let channel = 0; channel < channels; channel++) {
-          const byte = source + (channel >> 3);
-          const bit = channel & 7;
-          const filter = firstWeight + channel * area;
-          let sum = 0;
-          for (let v = top; v < bottom; v++) {
-            let from = byte + v * sourceRow + left * sourcePixel;
-            let weight = filter + (v - y0) * kernelW + left - x0;
-            for (let u = left; u < right; u++) {
-              const isSet = (bytes[from]! >> bit) & 1;
-              sum += weights[weight++]! * (2 * isSet - 1);
-              from += sourcePixel;
+        floats.fill(0, to, to + channels);
+        for (let v = top; v < bottom; v++) {
+          for (let u = left; u < right; u++) {
+            const pixel = words[d + at.source]! + v * sourceRow + u * sourcePixel;
+            const weight = words[d + at.inverts]! + ((v - y0) * kernelW + u - x0) * channels;
+            for (let channel = 0; channel < channels; channel++) {
+              const isSet = (bytes[pixel + (channel >> 3)]! >> (channel & 7)) & 1;
+              floats[to + channel]! += isSet ? weights[weight + channel]! : -weights[weight + channel]!;
             }
           }
-          floats[to + channel] = sum;
         }
       }
     }

@@ -94,7 +94,7 @@ export const descriptors = {
   ],
   /**
    * Maximum of reals (`inverts` 0), or of bits, turned round where `inverts` has a bit. For `depthwise`, from bits to
-   * sums in float32: `inverts` are int8 weights [channel][row][column], filled up with zeros to `pixelBytes` / 4 channels.
+   * sums in float32: `inverts` are int8 weights [row][column][channel], filled up with zeros to `pixelBytes` / 4 channels.
    */
   pool: [
     'source',
