@@ -15,7 +15,8 @@ const levels = [-0.5, 0.5];
  * real one would take a fifth of all bytes, and its sums would depend on their order. PReLU is left out: the engine
  * would need an operation more. A block that the design calls depthwise is two such convolutions, one of each channel by
  * itself in 8 bits and a binary 1x1 one of all (MobileNet, 2017): of one bit, depthwise convolutions collapse to ten sums
- * for nine products. `shortcut` of the design has no say: there is one wherever the sizes allow it.
+ * for nine products. `shortcut` of the design has no say: there is one wherever the sizes allow it, save around a 1x1
+ * convolution of such a block that changes the channels.
  */
 export const modern: BranchRecipe = (l, stem, classes, design) => {
   // The stem ends in a ReLU, so that without a norm every sign would be +1 at first.
@@ -50,7 +51,7 @@ function separable(l: Layers, x: Feature, name: string, block: BranchBlock): Fea
   return convolution(l, y, name, { ...block, kernel: 1, stride: 1, pad: 0, depthwise: false }, []);
 }
 
-/** `around` are the thresholds of a shortcut that has to change its channels. */
+/** `around` are the thresholds of a shortcut that has to change its channels; with none there is no such shortcut. */
 function convolution(
   l: Layers,
   x: Feature,
@@ -70,8 +71,8 @@ function convolution(
 }
 
 /**
- * What is added to the block's convolution: the input in the shape of its output, in one or several parts; none where
- * the output's map is neither as large nor half as large.
+ * What is added to the block's convolution: the input in the shape of its output, in one part or, where its channels
+ * change, in one for each threshold; none where the output's map is neither as large nor half as large.
  */
 function shortcut(
   l: Layers,
