@@ -57,7 +57,7 @@ export function kernelContestant(
     kernels.map((kernel) => [
       kernel,
       (descriptor: number) => {
-        const call = table[kernel];
+        const call = table[kernel]!;
         found ??= () => call(descriptor);
         call(descriptor);
       },

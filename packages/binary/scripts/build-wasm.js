@@ -16,7 +16,7 @@ const { version } = JSON.parse(
 );
 
 /** Modules and the features that they may use. */
-const modules = { simd: ['simd'], relaxed: ['simd', 'relaxed-simd'], scalar: [] };
+const modules = { simd: ['simd'], relaxed: ['simd', 'relaxed-simd'], depthwise: ['simd'], scalar: [] };
 
 function read(path) {
   try {

@@ -25,48 +25,38 @@ interface Need {
   readonly bits?: number;
 }
 
+const need = (name: TensorRef, role: Role, ...dims: readonly number[]): Need => ({ name, role, dims });
+
 /** The tensors that an operation reads, with the shapes that they must have. */
-function needs(op: Op, input: ValueInfo): Need[] {
-  const { c } = input.shape;
-  const stream = (name: TensorRef, bits: number): Need => ({
-    name,
-    role: 'bits',
-    dims: [bitBytes(bits)],
-    bits,
-  });
+function needs(op: Op, { kind, shape }: ValueInfo): Need[] {
+  const { c } = shape;
+  const stream = (name: TensorRef, bits: number): Need => ({ ...need(name, 'bits', bitBytes(bits)), bits });
   switch (op.kind) {
     case 'maxPool':
     case 'meanPool':
     case 'add':
       return [];
     case 'convReal':
-      return [
-        { name: op.weights, role: 'stem', dims: [op.channels, c, op.window.kernelH, op.window.kernelW] },
-      ];
+      return [need(op.weights, 'stem', op.channels, c, op.window.kernelH, op.window.kernelW)];
     case 'convBinary':
       return [stream(op.weights, op.channels * op.window.kernelH * op.window.kernelW * c)];
+    case 'depthwise':
+      return [need(op.weights, 'rows', c, op.window.kernelH, op.window.kernelW)];
     case 'denseBinary':
-      return [stream(op.weights, op.channels * sizeOf(input.shape))];
+      return [stream(op.weights, op.channels * sizeOf(shape))];
     case 'denseReal':
       return [
-        {
-          name: op.weights,
-          role: op.step === undefined ? 'real' : 'rows',
-          dims: [op.channels, sizeOf(input.shape)],
-        },
-        ...(op.step === undefined ? [] : [{ name: op.step, role: 'step', dims: [op.channels] } as const]),
-        { name: op.bias, role: 'real', dims: [op.channels] },
+        need(op.weights, op.step === undefined ? 'real' : 'rows', op.channels, sizeOf(shape)),
+        ...(op.step === undefined ? [] : [need(op.step, 'step', op.channels)]),
+        need(op.bias, 'real', op.channels),
       ];
     case 'affine':
+      return [need(op.scale, 'real', c), need(op.bias, 'real', c)];
+    case 'binarize':
       return [
-        { name: op.scale, role: 'real', dims: [c] },
-        { name: op.bias, role: 'real', dims: [c] },
+        need(op.threshold, kind === 'sums' ? 'sumThreshold' : 'realThreshold', c),
+        ...(op.flip === undefined ? [] : [need(op.flip, 'flip', c)]),
       ];
-    case 'binarize': {
-      const role = input.kind === 'sums' ? 'sumThreshold' : 'realThreshold';
-      const threshold: Need = { name: op.threshold, role, dims: [c] };
-      return op.flip === undefined ? [threshold] : [threshold, { name: op.flip, role: 'flip', dims: [c] }];
-    }
   }
 }
 

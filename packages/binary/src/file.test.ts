@@ -24,8 +24,10 @@ const program: Program = {
     { kind: 'denseBinary', input: 6, output: 7, weights: 'dense', channels: 7 },
     { kind: 'affine', input: 7, output: 8, scale: 'scale2', bias: 'bias2', relu: false },
     { kind: 'denseReal', input: 8, output: 9, weights: 'last', bias: 'lastBias', channels: 4 },
+    { kind: 'depthwise', input: 3, output: 10, window, weights: 'each' },
   ],
   outputs: [
+    { tensor: 'each', value: 10, dims: [1, 3, 6, 6] },
     { tensor: 'stem', value: 2, dims: [1, 3, 6, 6] },
     { tensor: 'scores', value: 9, dims: [1, 4] },
   ],
@@ -65,6 +67,7 @@ function tensors(): Map<string, Tensor> {
     ['bias2', halves(7)],
     ['last', noise(4, 7)],
     ['lastBias', halves(4)],
+    ['each', tensor('int8', [3, 3, 3], new Int8Array(27).fill(-128, 0, 9))],
   ]);
 }
 
@@ -94,10 +97,10 @@ test('a program comes back as it was written, and runs', () => {
   const loaded = readProgram(writeProgram(program, tensors()));
   expect(loaded.program).toEqual(program);
   expect(loaded.values.map(({ kind }) => kind).join(' ')).toBe(
-    'real real real bits sums sums bits sums real real',
+    'real real real bits sums sums bits sums real real sums',
   );
-  expect(loaded.values.at(-1)!.shape).toEqual({ c: 4, h: 1, w: 1 });
-  expect(runReference(loaded, pixels).at(-1)).toHaveLength(4);
+  expect(loaded.values[9]!.shape).toEqual({ c: 4, h: 1, w: 1 });
+  expect(runReference(loaded, pixels)[9]).toHaveLength(4);
 });
 
 test('float16 becomes float32 and int16 thresholds int32; whole stem weights stay int16', () => {
@@ -120,7 +123,7 @@ test('float16 ends compute as float32 ends of the same values do', () => {
     wide.set(name, tensor('float32', dims, new Float32Array(dims[0]!).fill(0.5)));
   }
   const run = (stored: Map<string, Tensor>) =>
-    runReference(readProgram(writeProgram(program, stored)), pixels).at(-1);
+    runReference(readProgram(writeProgram(program, stored)), pixels)[9];
   expect(run(tensors())).toEqual(run(wide));
 });
 
@@ -188,7 +191,10 @@ test.each<[string, unknown, Map<string, Tensor>?]>([
   ['a pool in the padding', withOp(4, { window: { ...pool, padH: 2 } })],
   ['bits where reals are needed', withOp(7, { input: 6 })],
   ['sums where bits are needed', withOp(6, { input: 5 })],
-  ['an output that does not exist', { ...program, outputs: [{ tensor: 'x', value: 10, dims: [1, 4] }] }],
+  ['reals where a depthwise layer needs bits', withOp(9, { input: 2 })],
+  ['a depthwise window that does not fit', withOp(9, { window: { ...window, kernelW: 9 } })],
+  ['a depthwise layer without a window', withOp(9, { window: undefined })],
+  ['an output that does not exist', { ...program, outputs: [{ tensor: 'x', value: 11, dims: [1, 4] }] }],
   ['an output of other dims', { ...program, outputs: [{ tensor: 'x', value: 9, dims: [1, 5] }] }],
   ['an output with a batch', { ...program, outputs: [{ tensor: 'x', value: 9, dims: [4, 1] }] }],
   ['an output twice', { ...program, outputs: [program.outputs[0], program.outputs[0]] }],
@@ -243,7 +249,23 @@ test.each<[string, unknown, Map<string, Tensor>?]>([
     'sums of too many terms',
     huge({ ...program.ops[0], channels: 1, window: { ...window, kernelH: 300, padH: 299 } }),
   ],
+  [
+    'depthwise sums that float32 could not hold',
+    withOp(9, { window: { ...window, kernelH: 400, kernelW: 400, padH: 200, padW: 200 } }),
+    withTensor('each', tensor('int8', [3, 400, 400], new Int8Array(480_000))),
+  ],
   ['weights that are missing', program, withTensor('conv', undefined)],
+  ['depthwise weights that are missing', program, withTensor('each', undefined)],
+  [
+    'depthwise weights in 16 bits',
+    program,
+    withTensor('each', tensor('int16', [3, 3, 3], new Int16Array(27))),
+  ],
+  [
+    'depthwise weights as ONNX has them',
+    program,
+    withTensor('each', tensor('int8', [3, 1, 3, 3], new Int8Array(27))),
+  ],
   ['weights that nobody reads', program, withTensor('more', halves(1))],
   ['weights that two read', withOp(6, { weights: 'conv' })],
   ['weights of another type', program, withTensor('conv', tensor('int8', [17], new Int8Array(17)))],
@@ -320,10 +342,12 @@ test('an invalid program is not written', () => {
 test('the summary counts work, weights as stored and values as held', () => {
   const summary = programSummary(readProgram(writeProgram(program, tensors())));
   expect(summary.binaryMacs).toBe(5 * 36 * 27 + 7 * 45);
-  expect(summary.realMacs).toBe(3 * 36 * 9 + 3 * 36 + 7 + 4 * 7);
-  expect(summary.weightBytes).toBe(54 + 12 + 12 + 12 + 17 + 10 + 5 + 40 + 14 + 14 + 112 + 8);
+  expect(summary.realMacs).toBe(3 * 36 * 9 + 3 * 36 + 7 + 4 * 7 + 3 * 36 * 9);
+  expect(summary.weightBytes).toBe(54 + 12 + 12 + 12 + 17 + 10 + 5 + 40 + 14 + 14 + 112 + 8 + 27);
   expect(summary.ops[2]).toMatchObject({ kind: 'binarize', value: 'bits', activationBytes: 14 });
-  expect(summary.activationBytes).toBe(4 * (36 + 108 + 108) + 14 + 4 * (180 + 45) + 6 + 4 * (7 + 7 + 4));
+  expect(summary.activationBytes).toBe(
+    4 * (36 + 108 + 108) + 14 + 4 * (180 + 45) + 6 + 4 * (7 + 7 + 4 + 108),
+  );
   const { bytes, weightBytes, arenaBytes } = summary.memory;
   expect(bytes).toBeGreaterThan(weightBytes + arenaBytes);
 });

@@ -13,7 +13,7 @@ import {
 const maxElements = 2 ** 26;
 /** Multiply-accumulates of one sample. The reference takes a few seconds for so many. */
 const maxMacs = 2 ** 31;
-/** Largest number of terms of a sum: each is then exact in int32 and, for products of +-1, in float32. */
+/** Largest number of terms of a sum: each is then exact in int32 and, for products of +-1, in float32; int8 is 128 ones. */
 const maxTerms = 2 ** 24;
 const maxExtent = 65536;
 
@@ -74,12 +74,18 @@ export function inferValues(program: Program, fail: Fail): { values: ValueInfo[]
  */
 export function inferOp(op: Op, inputs: readonly ValueInfo[], fail: Fail): { info: ValueInfo; macs: number } {
   const input = inputs[0]!;
+  const { c } = input.shape;
   const expectKind = (...kinds: readonly ValueInfo['kind'][]) => {
     if (!kinds.includes(input.kind)) throw fail(`takes ${kinds.join(' or ')}, not ${input.kind}`);
   };
-  const sum = (kind: ValueInfo['kind'], shape: Shape, terms: number) => {
-    limit(terms, maxTerms, 'terms of a sum', fail);
-    return { info: { kind, shape }, macs: sizeOf(shape) * terms };
+  /** Without more said, of the input's shape and with one operation an element of it. */
+  const gives = (kind: ValueInfo['kind'], shape = input.shape, macs = sizeOf(input.shape)) => ({
+    info: { kind, shape },
+    macs,
+  });
+  const sum = (kind: ValueInfo['kind'], shape: Shape, terms: number, ones = 1) => {
+    limit(terms * ones, maxTerms, 'terms of a sum', fail);
+    return gives(kind, shape, sizeOf(shape) * terms);
   };
   switch (op.kind) {
     case 'convReal':
@@ -87,11 +93,19 @@ export function inferOp(op: Op, inputs: readonly ValueInfo[], fail: Fail): { inf
       const binary = op.kind === 'convBinary';
       expectKind(binary ? 'bits' : 'real');
       const shape = windowed(input.shape, op.window, op.channels, fail);
-      const { c, h, w } = input.shape;
+      const { h, w } = input.shape;
       const padded = c * (h + 2 * op.window.padH) * (w + 2 * op.window.padW);
       limit(padded, maxElements, 'elements with padding', fail);
-      return sum(binary ? 'sums' : 'real', shape, input.shape.c * op.window.kernelH * op.window.kernelW);
+      return sum(binary ? 'sums' : 'real', shape, c * op.window.kernelH * op.window.kernelW);
     }
+    case 'depthwise':
+      expectKind('bits');
+      return sum(
+        'sums',
+        windowed(input.shape, op.window, c, fail),
+        op.window.kernelH * op.window.kernelW,
+        128,
+      );
     case 'denseReal':
     case 'denseBinary': {
       const binary = op.kind === 'denseBinary';
@@ -101,8 +115,8 @@ export function inferOp(op: Op, inputs: readonly ValueInfo[], fail: Fail): { inf
     case 'maxPool': {
       const { kernelH, kernelW, padH, padW } = op.window;
       if (padH >= kernelH || padW >= kernelW) throw fail('has windows that lie in the padding alone');
-      const shape = windowed(input.shape, op.window, input.shape.c, fail);
-      return { info: { kind: input.kind, shape }, macs: sizeOf(shape) * kernelH * kernelW };
+      const shape = windowed(input.shape, op.window, c, fail);
+      return gives(input.kind, shape, sizeOf(shape) * kernelH * kernelW);
     }
     case 'add': {
       expectKind('real');
@@ -110,17 +124,17 @@ export function inferOp(op: Op, inputs: readonly ValueInfo[], fail: Fail): { inf
       if (other.kind !== 'real' || showShape(other.shape) !== showShape(input.shape)) {
         throw fail(`adds ${other.kind} ${showShape(other.shape)} to real ${showShape(input.shape)}`);
       }
-      return { info: input, macs: sizeOf(input.shape) };
+      return gives('real');
     }
     case 'meanPool':
       expectKind('real');
-      return { info: { kind: 'real', shape: { c: input.shape.c, h: 1, w: 1 } }, macs: sizeOf(input.shape) };
+      return gives('real', { c, h: 1, w: 1 });
     case 'affine':
       expectKind('real', 'sums');
-      return { info: { kind: 'real', shape: input.shape }, macs: sizeOf(input.shape) };
+      return gives('real');
     case 'binarize':
       expectKind('real', 'sums');
-      return { info: { kind: 'bits', shape: input.shape }, macs: 0 };
+      return gives('bits', input.shape, 0);
   }
 }
 

@@ -8,7 +8,7 @@ import type { DType, Tensor } from '@tierwise/core';
  * Three kinds of value exist.
  *   real   float32 [c, h, w]        layout CHW
  *   bits   1 bit a channel [c, h, w] bit 1 is +1, bit 0 is -1; how they are packed is the implementation's own
- *   sums   int32 [c, h, w]          dot products of +-1 vectors: sum = n - 2 * mismatches
+ *   sums   int32 [c, h, w]          dot products of +-1 with +-1, sum = n - 2 * mismatches, or with int8
  * Dense layers read their input flattened in CHW order (as ONNX Flatten of NCHW) and give [n, 1, 1].
  *
  * Numeric contract, so that every implementation and onnxruntime agree bit for bit up to the first dense real
@@ -44,6 +44,8 @@ export type TensorRef = string;
  *   convReal    weights [k, c, kernelH, kernelW] int16, float16 or float32; padding with 0
  *   convBinary  weights 1 bit each, order [k, kernelH, kernelW, c], dense bit stream, bit i of byte j is
  *               weight 8 j + i, 1 for +1 and 0 for -1, unused bits 0; padding with -1
+ *   depthwise   weights [c, kernelH, kernelW] int8, one filter for each channel of bits; gives sums; padding with 0, so
+ *               that a product beyond the border adds nothing: 1-bit weights would leave ten sums to a 3x3 window
  *   denseBinary weights 1 bit each, order [n, c, h, w] of the input, dense bit stream as above
  *   denseReal   weights [n, c*h*w] float32 or float16, or int8 with a `step` [n] float16 to multiply each row with;
  *               bias [n]; summed in float64, rounded to float32 once
@@ -93,6 +95,13 @@ export type Op =
       readonly channels: number;
     }
   | {
+      readonly kind: 'depthwise';
+      readonly input: number;
+      readonly output: number;
+      readonly window: Window;
+      readonly weights: TensorRef;
+    }
+  | {
       readonly kind: 'denseBinary';
       readonly input: number;
       readonly output: number;
@@ -137,7 +146,7 @@ export interface ValueInfo {
 
 /**
  * A program that has been checked and can be run. `tensors` hold what kernels work on: weights of `convReal` are
- * int16 or float32, thresholds int32 or float32, bit streams and flips uint8, all else float32.
+ * int16 or float32, those of `depthwise` int8, thresholds int32 or float32, bit streams and flips uint8, all else float32.
  */
 export interface LoadedProgram {
   readonly program: Program;

@@ -109,6 +109,32 @@ test('convBinary is the convolution of +-1 numbers with -1 as padding; pools of 
   });
 });
 
+test('depthwise is the convolution of each channel by itself with zero padding', () => {
+  eachShape((shape, window, stream) => {
+    const x = draw(elements(shape), plusMinus(stream));
+    const { c, h, w } = shape;
+    const area = window.kernelH * window.kernelW;
+    const filters = draw(c, () => draw(area, () => stream.below(256) - 128));
+    const bits = signed(c);
+    const { y } = evaluate(
+      shape,
+      x,
+      [bits.op, { kind: 'depthwise', input: 1, output: 2, window, weights: 'w' }],
+      {
+        ...bits.tensors,
+        w: tensor('int8', [c, window.kernelH, window.kernelW], Int8Array.from(filters.flat())),
+      },
+    );
+    expect(y).toBeInstanceOf(Int32Array);
+    expect(Array.from(y, (sum) => sum + 0)).toEqual(
+      filters.flatMap((filter, channel) => {
+        const plane = x.slice(channel * h * w, (channel + 1) * h * w);
+        return naiveConv(plane, { c: 1, h, w }, window, [filter], 0).map((sum) => sum + 0);
+      }),
+    );
+  });
+});
+
 test('maxPool of reals ignores padding even when all values are negative', () => {
   eachShape((shape, window, stream) => {
     const x = draw(elements(shape), () => Math.fround(-1 - stream.uniform()));

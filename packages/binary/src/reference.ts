@@ -50,6 +50,8 @@ function runOp(loaded: LoadedProgram, op: Op, inputs: readonly ValueData[]): Val
       return convReal(x as Float32Array, from.shape, to, op.window, data(op.weights) as Float32Array);
     case 'convBinary':
       return convBinary(x as Uint8Array, from.shape, to, op.window, unpacked(data(op.weights) as Uint8Array));
+    case 'depthwise':
+      return depthwise(x as Uint8Array, from.shape, to, op.window, data(op.weights) as Int8Array);
     case 'maxPool':
       return maxPool(x, from, to, op.window);
     case 'add':
@@ -140,6 +142,32 @@ function convBinary(x: Uint8Array, from: Shape, to: Shape, window: Window, weigh
           }
         }
         y[at++] = terms - 2 * mismatches;
+      }
+    }
+  }
+  return y;
+}
+
+/** One filter for each channel; an element in the padding is 0. */
+function depthwise(x: Uint8Array, from: Shape, to: Shape, window: Window, weights: Int8Array): Int32Array {
+  const { kernelH, kernelW, strideH, strideW, padH, padW } = window;
+  const y = new Int32Array(sizeOf(to));
+  let at = 0;
+  for (let c = 0; c < to.c; c++) {
+    for (let oy = 0; oy < to.h; oy++) {
+      for (let ox = 0; ox < to.w; ox++) {
+        let sum = 0;
+        for (let ky = 0; ky < kernelH; ky++) {
+          const iy = oy * strideH - padH + ky;
+          if (iy < 0 || iy >= from.h) continue;
+          for (let kx = 0; kx < kernelW; kx++) {
+            const ix = ox * strideW - padW + kx;
+            if (ix < 0 || ix >= from.w) continue;
+            const weight = weights[(c * kernelH + ky) * kernelW + kx]!;
+            sum += x[(c * from.h + iy) * from.w + ix] ? weight : -weight;
+          }
+        }
+        y[at++] = sum;
       }
     }
   }

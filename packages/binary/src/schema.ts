@@ -19,26 +19,30 @@ const window = s.object({
   padW: s.optional(padding, 0),
 });
 
-const step = { input: s.optional(value), output: s.optional(value) };
 /** The name of a tensor, where it is not the usual one. */
 const ref = s.optional(tensor);
 
-const conv = { ...step, window, weights: ref, channels: extent };
+const conv = { window, weights: ref, channels: extent };
+
+/** One kind of operation and the fields that it has besides its numbers. */
+const op = <const K extends string, F extends Parameters<typeof s.object>[0]>(kind: K, fields: F) =>
+  s.object({ kind: s.oneOf(kind), input: s.optional(value), output: s.optional(value), ...fields });
 
 /** The JSON text of a program (text.ts): its form only, with what it may leave out. */
 export const ProgramSchema = s.object({
   input: s.object({ tensor, shape }),
   ops: s.array(
     s.variant(
-      s.object({ kind: s.oneOf('convReal'), ...conv }),
-      s.object({ kind: s.oneOf('maxPool'), ...step, window }),
-      s.object({ kind: s.oneOf('add'), ...step, other: value }),
-      s.object({ kind: s.oneOf('meanPool'), ...step }),
-      s.object({ kind: s.oneOf('affine'), ...step, scale: ref, bias: ref, relu: s.optional(s.boolean()) }),
-      s.object({ kind: s.oneOf('binarize'), ...step, threshold: ref, flip: ref }),
-      s.object({ kind: s.oneOf('convBinary'), ...conv }),
-      s.object({ kind: s.oneOf('denseBinary'), ...step, weights: ref, channels: extent }),
-      s.object({ kind: s.oneOf('denseReal'), ...step, weights: ref, step: ref, bias: ref, channels: extent }),
+      op('convReal', conv),
+      op('maxPool', { window }),
+      op('add', { other: value }),
+      op('meanPool', {}),
+      op('affine', { scale: ref, bias: ref, relu: s.optional(s.boolean()) }),
+      op('binarize', { threshold: ref, flip: ref }),
+      op('convBinary', conv),
+      op('depthwise', { window, weights: ref }),
+      op('denseBinary', { weights: ref, channels: extent }),
+      op('denseReal', { weights: ref, step: ref, bias: ref, channels: extent }),
     ),
     { maxItems: maxOps },
   ),

@@ -20,7 +20,7 @@ export interface ProgramSummary {
   readonly outputs: readonly { readonly tensor: string; readonly dims: readonly number[] }[];
   readonly tensors: readonly StoredTensor[];
   readonly weightBytes: number;
-  /** Multiply-accumulates of +-1 values, and of real ones (comparisons of pools not counted). */
+  /** Multiply-accumulates of +-1 values, and of others (comparisons of pools not counted). */
   readonly binaryMacs: number;
   readonly realMacs: number;
   /** Bytes of all values together when each has its own memory, bits packed. */
@@ -54,7 +54,7 @@ export function programSummary(loaded: LoadedProgram): ProgramSummary {
     tensors: stored,
     weightBytes: stored.reduce((sum, tensor) => sum + tensor.bytes, 0),
     binaryMacs: macsOf('convBinary', 'denseBinary'),
-    realMacs: macsOf('convReal', 'denseReal', 'affine'),
+    realMacs: macsOf('convReal', 'denseReal', 'affine', 'depthwise'),
     activationBytes: values.reduce((sum, value) => sum + activationBytes(value), 0),
     memory: { bytes, weightBytes, arenaBytes },
   };

@@ -11,6 +11,7 @@ import { ProgramSchema } from './schema.ts';
 const roles: Readonly<Record<Op['kind'], readonly string[]>> = {
   convReal: ['weights'],
   convBinary: ['weights'],
+  depthwise: ['weights'],
   denseBinary: ['weights'],
   denseReal: ['weights', 'bias'],
   affine: ['scale', 'bias'],

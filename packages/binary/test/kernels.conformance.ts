@@ -81,6 +81,34 @@ export function gridCases(): ConformanceCase[] {
   );
 }
 
+/** Depthwise convolutions, whose sums become bits, reals and pools of them. */
+export function depthwiseCases(): ConformanceCase[] {
+  return [1, 3, 8, 20, 31, 32, 33, 64, 96].flatMap((channels) =>
+    [1, 2, 3, 5, 7].map((kernel) =>
+      conformanceCase(`${channels} channels, each by itself, kernel ${kernel}`, () =>
+        [1, 2].flatMap((stride) =>
+          [0, 1, 2, 3].map((pad) => {
+            const draw = random(channels * 1000 + kernel * 100 + stride * 10 + pad);
+            const shape = { c: channels, h: kernel + draw.below(4), w: kernel + 1 + draw.below(4) };
+            const b = new ProgramBuilder(shape, draw);
+            const bits = b.binarize(0, 200, false);
+            const sums = b.depthwise(bits, square(kernel, stride, pad));
+            const { h, w } = b.values[sums]!.shape;
+            const ends = [
+              b.binarize(sums, 70 * kernel, true),
+              b.affine(sums, stride === 1),
+              b.maxPool(sums, square(Math.min(2, h, w), 2, 0)),
+              // Others read the same bits with a border of -1, which is nothing here.
+              b.convBinary(bits, square(kernel, stride, pad), 5),
+            ];
+            return exam(b.finish([...ends, bits, sums]), draw, [[ends[0]!], [...ends, bits, sums]]);
+          }),
+        ),
+      ),
+    ),
+  );
+}
+
 /** Windows that are not square, dense layers, sums too long for i16, and everything that is done to reals. */
 export function specialCases(): ConformanceCase[] {
   const make = (
@@ -99,7 +127,29 @@ export function specialCases(): ConformanceCase[] {
   return [
     make('a window that is not square', { c: 9, h: 6, w: 11 }, (b) => [
       b.binarize(b.convBinary(b.binarize(0, 200, true), window, 40), 20, true),
+      b.depthwise(b.binarize(0, 200, true), window),
     ]),
+    make('depthwise sums beyond i16', { c: 10, h: 17, w: 18 }, (b) => {
+      const bits = b.binarize(0, 1e9, true);
+      return [b.depthwise(bits, square(16, 1, 0), -128), b.depthwise(bits, square(17, 1, 2), -128)];
+    }),
+    make('the longest depthwise sums in i16', { c: 21, h: 15, w: 17 }, (b) => {
+      const window = { ...square(15, 1, 0), kernelW: 17 };
+      return [b.depthwise(b.allMinus(0), window, -128), b.depthwise(b.binarize(0, 1e9, true), window, -128)];
+    }),
+    make('windows that lie in the padding alone', { c: 10, h: 3, w: 2 }, (b) => [
+      b.depthwise(b.binarize(0, 200, true), square(2, 1, 4)),
+    ]),
+    make('depthwise and 1x1 layers one after the other, with running sums', { c: 24, h: 7, w: 7 }, (b) => {
+      let sum = b.affine(0, false);
+      for (let block = 0; block < 2; block++) {
+        const each = b.depthwise(b.binarize(sum, 200, false), square(3, 1, 1));
+        sum = b.add(b.affine(each, false), sum);
+        const sums = b.convBinary(b.binarize(sum, 200, true), square(1, 1, 0), 24);
+        sum = b.add(b.affine(sums, false), sum);
+      }
+      return [b.meanPool(sum), sum];
+    }),
     make('dense layers over planes', { c: 50, h: 4, w: 4 }, (b) => {
       const hidden = b.denseBinary(b.binarize(0, 200, false), 500);
       return [hidden, b.denseReal(b.affine(hidden, true), 10)];
@@ -233,6 +283,7 @@ function grow(b: ProgramBuilder, draw: Random, whole: number[], rough: Set<numbe
   if (kind === 'bits') {
     if (choice === 0) b.maxPool(input, window);
     else if (choice === 1) b.denseBinary(input, channels);
+    else if (choice === 2) b.depthwise(input, window);
     else b.convBinary(input, window, channels);
   } else if (choice === 0) b.maxPool(input, window);
   else if (choice < 3) b.binarize(input, kind === 'sums' ? 30 : 100, draw.below(2) === 0);

@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { kernelSource } from '../src/kernels/choose.ts';
 import type { KernelName } from '../src/kernels/kernels.ts';
-import { gridCases, randomCase, specialCases } from './kernels.conformance.ts';
+import { depthwiseCases, gridCases, randomCase, specialCases } from './kernels.conformance.ts';
 
-const cases = [...specialCases(), ...gridCases()];
+const cases = [...specialCases(), ...gridCases(), ...depthwiseCases()];
 
 describe.each<KernelName>(['simd', 'scalar', 'javascript'])('%s', (name) => {
   test.each(cases)('$name', async ({ run }) => {

@@ -67,6 +67,17 @@ export class ProgramBuilder {
     return this.#push({ kind: 'convBinary', input, output: this.#next, window, weights, channels });
   }
 
+  /** Weights over all of int8, or all of them `weight`. */
+  depthwise(input: number, window: Window, weight?: number): number {
+    const dims = [this.values[input]!.shape.c, window.kernelH, window.kernelW];
+    const values = Int8Array.from(
+      { length: elementCount(dims) },
+      () => weight ?? this.#draw.below(256) - 128,
+    );
+    const weights = this.#keep(tensor('int8', dims, values));
+    return this.#push({ kind: 'depthwise', input, output: this.#next, window, weights });
+  }
+
   denseBinary(input: number, channels: number): number {
     const weights = this.#signs(channels * sizeOf(this.values[input]!.shape));
     return this.#push({ kind: 'denseBinary', input, output: this.#next, weights, channels });

@@ -43,12 +43,25 @@ const mixed = {
   dense: [24, 16],
 } as const;
 
+/** Blocks that are depthwise: of every stride, with a pool, twice, and of a window that is not 3x3. */
+const depthwise = {
+  blocks: [
+    { ...mixed.blocks[0], convs: 1, depthwise: true },
+    { ...mixed.blocks[1], convs: 1, depthwise: true },
+    { ...mixed.blocks[1], stride: 1, depthwise: true },
+    { ...mixed.blocks[2], depthwise: true },
+    { ...mixed.blocks[4], depthwise: true },
+  ],
+  dense: [],
+} as const;
+
 const cases = (Object.keys(recipes) as RecipeName[]).flatMap((recipe) =>
   (
     [
       ['mirrors LeNet', lenet, mirrorOf(lenet).design],
       ['is free of LeNet', lenet, freeDesign([1, 20, 12, 12], { depth: 3, width: 16 })],
       ['has blocks of every kind', resnet18, mixed],
+      ['has depthwise blocks', resnet18, depthwise],
     ] as const
   ).map(([what, network, design]) => ({ recipe, what, network, design })),
 );
@@ -101,6 +114,26 @@ describe.each(cases)('$recipe, a branch that $what', ({ recipe, network, design 
       expect(Math.abs(numbers(device, ports.branch)[i]! - x)).toBeLessThan(1e-4 * Math.max(1, Math.abs(x)));
     await Promise.all([session.dispose(), engine.dispose()]);
   });
+});
+
+test('depthwise blocks make the modern branch of MobileNetV2 smaller than that of the paper', () => {
+  const network = findNetwork('mobilenet-v2');
+  const { design } = mirrorOf(network);
+  const bytes = (branch: BranchChoice) => {
+    const { model } = exportComposite(network, untrainedWeights(network, 10, 1, branch), 10, {
+      smallEnds: true,
+      branch,
+    });
+    const outputs = [ports.stem, ports.branch];
+    return compileBranch(model, { input: ports.input, outputs, halfPrecisionEnds: true }).length;
+  };
+  const paper = bytes({ recipe: 'xnor', design });
+  const newer = bytes({ recipe: 'modern', design });
+  expect(newer / paper).toBeLessThan(0.91);
+  // The paper's recipe makes of every block what it makes of one that is not depthwise.
+  const plain = { ...design, blocks: design.blocks.map(({ depthwise, ...block }) => block) };
+  expect(bytes({ recipe: 'xnor', design: plain })).toBe(paper);
+  expect(newer / bytes({ recipe: 'modern', design: plain })).toBeLessThan(0.61);
 });
 
 test("a modern branch has the bytes of the paper's, 6 % more at most", () => {

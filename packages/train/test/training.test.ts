@@ -195,33 +195,40 @@ test('a branch taught in 8 bits has the same main network, and broken off it end
   expect(new Map([...resumed.weights].sort())).toEqual(new Map([...whole.weights].sort()));
 });
 
-test('a modern branch learns with real weights, then goes on from there with binary ones', async () => {
-  const modern: TrainingSettings = {
-    ...settings,
-    recipe: 'modern',
-    design: freeDesign([1, 20, 12, 12], { depth: 2, width: 24 }),
-    phases: [phase('main', 1), phase('branch-real', 2), phase('branch', 2)],
-  };
-  const checkpoint = join(folder, 'modern.safetensors');
-  const stop = new AbortController();
-  const broken = train(
-    options({
-      settings: modern,
-      checkpoint,
-      signal: stop.signal,
-      onProgress: (p) => p.phase === 'branch' && stop.abort(),
-    }),
-  );
-  await expect(broken).rejects.toMatchObject({ code: 'CANCELLED', details: { step: 1 } });
-  const { history, weights } = await train(options({ settings: modern, checkpoint, resume: true }));
-  expect(history.map((h) => h.phase)).toEqual(['main', 'branch-real', 'branch-real', 'branch', 'branch']);
-  const losses = history.slice(1).map((h) => h.losses.branch!);
-  expect(losses[1]!).toBeLessThan(losses[0]!);
-  expect(losses[2]!).toBeLessThan(losses[0]!);
-  expect(losses[3]!).toBeLessThan(losses[2]!);
-  const whole = await train(options({ settings: modern }));
-  expect(new Map([...weights].sort())).toEqual(new Map([...whole.weights].sort()));
-});
+test.each([
+  ['', {}],
+  [' of depthwise blocks', { depthwise: true }],
+])(
+  'a modern branch%s learns with real weights, then goes on from there with binary ones',
+  async (_, more) => {
+    const { blocks, ...rest } = freeDesign([1, 20, 12, 12], { depth: 2, width: 24 });
+    const modern: TrainingSettings = {
+      ...settings,
+      recipe: 'modern',
+      design: { ...rest, blocks: blocks.map((block) => ({ ...block, ...more })) },
+      phases: [phase('main', 1), phase('branch-real', 2), phase('branch', 2)],
+    };
+    const checkpoint = join(folder, 'modern.safetensors');
+    const stop = new AbortController();
+    const broken = train(
+      options({
+        settings: modern,
+        checkpoint,
+        signal: stop.signal,
+        onProgress: (p) => p.phase === 'branch' && stop.abort(),
+      }),
+    );
+    await expect(broken).rejects.toMatchObject({ code: 'CANCELLED', details: { step: 1 } });
+    const { history, weights } = await train(options({ settings: modern, checkpoint, resume: true }));
+    expect(history.map((h) => h.phase)).toEqual(['main', 'branch-real', 'branch-real', 'branch', 'branch']);
+    const losses = history.slice(1).map((h) => h.losses.branch!);
+    expect(losses[1]!).toBeLessThan(losses[0]!);
+    expect(losses[2]!).toBeLessThan(losses[0]!);
+    expect(losses[3]!).toBeLessThan(losses[2]!);
+    const whole = await train(options({ settings: modern }));
+    expect(new Map([...weights].sort())).toEqual(new Map([...whole.weights].sort()));
+  },
+);
 
 test("a branch on somebody's backbone is what main-first does with its own; a backbone of one picture at a time serves", async () => {
   const network = findNetwork('lenet');

@@ -28,7 +28,8 @@ export interface CompileOptions {
  *
  * The part may hold Conv, MaxPool, GlobalAveragePool, Mul, Add (of a constant or of two tensors), Sub, Div,
  * BatchNormalization, Relu, LeakyRelu, PRelu, Clip, Where(GreaterOrEqual(x, 0), 1, -1), Pad with -1, Flatten, Reshape,
- * Gemm and MatMul. What works on +1 and -1 needs weights of +1 and -1.
+ * Gemm and MatMul. What works on +1 and -1 needs weights of +1 and -1,
+ * or is a depthwise Conv of whole numbers -127..127, padded with 0.
  * @throws TierwiseError MODEL_UNSUPPORTED naming the node that a program cannot express and what was expected;
  *   MODEL_CORRUPT when the graph's shapes do not fit
  */

@@ -26,7 +26,7 @@ export class Emitter {
   readonly #ops: Op[] = [];
   readonly #values: ValueInfo[];
   readonly #tensors = new Map<string, Tensor>();
-  /** Sums of value i lie in [-terms, terms]. */
+  /** Sums of value i lie in [-terms, terms]; no more is needed than this, not the number of products. */
   readonly #terms = new Map<number, number>();
 
   constructor(input: Program['input']) {
@@ -97,6 +97,22 @@ export class Emitter {
     return this.#sums(
       { kind: 'convBinary', input, output: this.#next, window, weights, channels },
       c * area,
+      fail,
+    );
+  }
+
+  /** `values` are whole numbers -127..127, [c, 1, kernelH, kernelW]. */
+  depthwise(input: number, window: Window, { values }: Weights, fail: Fail): number {
+    const { kernelH, kernelW } = window;
+    const area = kernelH * kernelW;
+    const dims = [values.length / area, kernelH, kernelW];
+    const sizes = Array.from({ length: dims[0]! }, (_, c) =>
+      values.subarray(c * area, (c + 1) * area).reduce((sum, weight) => sum + Math.abs(weight), 0),
+    );
+    const weights = this.#keep('weights', tensor('int8', dims, Int8Array.from(values)));
+    return this.#sums(
+      { kind: 'depthwise', input, output: this.#next, window, weights },
+      Math.max(...sizes),
       fail,
     );
   }

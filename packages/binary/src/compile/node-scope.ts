@@ -132,6 +132,11 @@ export class NodeScope {
     return { base: state.base, steps: [...state.steps, step] };
   }
 
+  /** Groups of a Conv; 1 of any other node. */
+  get groups(): number {
+    return attrInt(this.node, 'group', 1);
+  }
+
   /** The window of a Conv or MaxPool, with `kernel` from the weights or the attribute. */
   window(kernel: readonly number[] | undefined): Window {
     const { window, more } = this.#slide(kernel);
@@ -170,7 +175,6 @@ export class NodeScope {
       attrInts(this.node, 'dilations', []).every((dilation) => dilation === 1),
       'no dilation',
     );
-    expect(attrInt(this.node, 'group', 1) === 1, 'one group');
     const [top, left, bottom, right] = this.#pads(kernel!) as [number, number, number, number];
     const [padH, padW] = [Math.max(top, bottom), Math.max(left, right)];
     const more = [padH - top, padW - left, padH - bottom, padW - right] as const;

@@ -88,7 +88,22 @@ function plusMinusOnes(n: NodeScope, weights: Constant): Constant {
   return weights;
 }
 
+/** One filter for each channel. Its weights are whole, so that sums are: a scale is for a Mul behind it. */
+const depthwise = (n: NodeScope): State => {
+  const state = n.state(0);
+  const { window, weights } = n.paddedWindow(n.constant(1));
+  const { c } = n.emitter.info(state.base).shape;
+  const isWhole = (weight: number) => Number.isInteger(weight) && Math.abs(weight) <= 127;
+  if (!n.isBits(state) || n.groups !== c || weights.dims[0] !== c || !weights.values.every(isWhole)) {
+    throw n.fail(
+      `is a convolution in groups; expected one group, or ${c} filters in ${c} groups on +1 and -1, of whole numbers -127..127`,
+    );
+  }
+  return withBias(n, n.emitter.depthwise(state.base, window, weights, n.fail));
+};
+
 const convolution = (n: NodeScope): State => {
+  if (n.groups !== 1) return depthwise(n);
   const state = n.any(0);
   if (!n.isBits(state)) {
     const { window, weights } = n.paddedWindow(n.constant(1));

@@ -35,11 +35,13 @@ export async function prepare(
   artifact?: Arrival,
 ): Promise<Executor> {
   const plan = planProgram(loaded, source.layout, outputs);
-  const kernels = await source.instantiate(plan.bytes).catch((cause: unknown) => {
+  let kernels = await source.instantiate(plan.bytes).catch((cause: unknown) => {
     if (!(cause instanceof RangeError)) throw cause;
     const what = `the program needs ${plan.bytes} bytes of memory, more than can be had here`;
     throw new TierwiseError('MODEL_UNSUPPORTED', what, { bytes: plan.bytes }, { cause });
   });
+  if (loaded.program.ops.some(({ kind }) => kind === 'depthwise'))
+    kernels = await (await import('../kernels/depthwise.ts')).withDepthwise(kernels);
   const { buffer } = kernels.memory;
   const bytes = new Uint8Array(buffer);
   const words = new Int32Array(buffer);
@@ -61,7 +63,7 @@ export async function prepare(
   function callsOf(table: KernelTable): (() => void)[] {
     return plan.steps.map((step) => {
       if (step.kind === 'clear') return () => bytes.fill(0, step.from, step.to);
-      const kernel = table[step.kernel];
+      const kernel = table[step.kernel]!;
       return () => kernel(step.address);
     });
   }

@@ -6,6 +6,7 @@ type OpOf<K extends Op['kind']> = Extract<Op, { kind: K }>;
 /**
  * Operations that one or two kernels do together. Values between them never exist.
  *   binary  sums, or bits of them; `pool` between sums and bits becomes an or of the bits (thresholds.ts)
+ *   alone   any other operation
  *   blend   [affine] [add] [binarize]; `real` is the value to store when somebody else reads it
  */
 export type Stage =
@@ -15,9 +16,10 @@ export type Stage =
       readonly pool?: OpOf<'maxPool'> | undefined;
       readonly binarize?: OpOf<'binarize'> | undefined;
     }
-  | { readonly kind: 'real'; readonly op: OpOf<'convReal' | 'denseReal'> }
-  | { readonly kind: 'pool'; readonly op: OpOf<'maxPool'> }
-  | { readonly kind: 'mean'; readonly op: OpOf<'meanPool'> }
+  | {
+      readonly kind: 'alone';
+      readonly op: OpOf<'convReal' | 'denseReal' | 'maxPool' | 'depthwise' | 'meanPool'>;
+    }
   | {
       readonly kind: 'blend';
       readonly input: number;
@@ -82,16 +84,6 @@ export function fuse({ values }: LoadedProgram, ops: readonly Op[], kept: Readon
       case 'denseBinary':
         stages.push(binary(op));
         break;
-      case 'convReal':
-      case 'denseReal':
-        stages.push({ kind: 'real', op });
-        break;
-      case 'maxPool':
-        stages.push({ kind: 'pool', op });
-        break;
-      case 'meanPool':
-        stages.push({ kind: 'mean', op });
-        break;
       case 'affine': {
         const reader = onlyReader(op.output);
         if (reader?.kind === 'add' && !waiting.has(reader)) waiting.set(reader, op);
@@ -111,7 +103,7 @@ export function fuse({ values }: LoadedProgram, ops: readonly Op[], kept: Readon
         stages.push({ kind: 'blend', input: op.input, binarize: op });
         break;
       default:
-        op satisfies never;
+        stages.push({ kind: 'alone', op });
     }
   }
   return stages;

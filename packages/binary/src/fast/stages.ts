@@ -4,7 +4,7 @@ import { realThresholds, sumThresholds } from '../kernels/thresholds.ts';
 import { type BinaryWeights, greatestWhole, pairedWeights, type RealWeights } from '../kernels/weights.ts';
 import type { LoadedProgram, Op, TensorRef, ValueInfo, Window } from '../program.ts';
 import type { Stage } from './fuse.ts';
-import type { Place, Planner } from './planner.ts';
+import type { Constant, Place, Planner } from './planner.ts';
 
 type StageOf<K extends Stage['kind']> = Extract<Stage, { kind: K }>;
 type Tensors = LoadedProgram['tensors'];
@@ -16,24 +16,37 @@ const dataOf = <T>(tensors: Tensors, ref: TensorRef) => tensors.get(ref)!.data a
 
 /** Writes the kernels of `stage` into `planner`. */
 export function planStage(planner: Planner, stage: Stage, tensors: Tensors): void {
-  switch (stage.kind) {
-    case 'binary':
-      planBinary(planner, stage, tensors);
-      break;
-    case 'real':
-      planReal(planner, stage, tensors);
-      break;
-    case 'blend':
-      planBlend(planner, stage, tensors);
-      break;
-    case 'pool':
-      planPool(planner, planner.read(stage.op.input), planner.write(stage.op.output), stage.op.window);
-      break;
-    case 'mean':
-      planMean(planner, stage.op);
-      break;
-    default:
-      stage satisfies never;
+  if (stage.kind === 'binary') planBinary(planner, stage, tensors);
+  else if (stage.kind === 'blend') planBlend(planner, stage, tensors);
+  else {
+    const { op } = stage;
+    const from = planner.read(op.input);
+    const to = planner.write(op.output);
+    switch (op.kind) {
+      case 'convReal':
+      case 'denseReal':
+        planReal(planner, op, from, to, tensors);
+        break;
+      case 'meanPool':
+        planMean(planner, from, to);
+        break;
+      case 'maxPool':
+        planPool(planner, from, to, op.window);
+        break;
+      case 'depthwise': {
+        // Channels lie side by side, filled up as those of the sums are.
+        const channels = to.pixel / 4;
+        const area = op.window.kernelH * op.window.kernelW;
+        const weights = new Int8Array(area * channels);
+        dataOf<Int8Array>(tensors, op.weights).forEach((weight, i) => {
+          weights[(i % area) * channels + Math.floor(i / area)] = weight;
+        });
+        planPool(planner, from, to, op.window, planner.array(weights), 'depthwise');
+        break;
+      }
+      default:
+        op satisfies never;
+    }
   }
 }
 
@@ -116,13 +129,16 @@ function planBinary(planner: Planner, stage: StageOf<'binary'>, tensors: Tensors
     destRow: to.row,
     scratch: scratch.address,
   }));
-  if (pool && binarize)
-    planPool(planner, to, planner.write(binarize.output), pool.window, () => inverts.address);
+  if (pool && binarize) planPool(planner, to, planner.write(binarize.output), pool.window, inverts);
 }
 
-function planReal(planner: Planner, { op }: StageOf<'real'>, tensors: Tensors): void {
-  const from = planner.read(op.input);
-  const to = planner.write(op.output);
+function planReal(
+  planner: Planner,
+  op: Extract<Op, { kind: 'convReal' | 'denseReal' }>,
+  from: Place,
+  to: Place,
+  tensors: Tensors,
+): void {
   const { shape } = to.info;
   const cover = coverOf(op, from);
   const { rows, columns, stepX, stepY } = cover;
@@ -221,9 +237,17 @@ function planBlend(planner: Planner, stage: StageOf<'blend'>, tensors: Tensors):
 }
 
 /** Of reals and sums the greatest element; of bits the or, turned round by the bits at `inverts`. */
-function planPool(planner: Planner, from: Place, to: Place, window: Window, inverts?: () => number): void {
-  const plain = from.info.kind === 'bits' ? planner.array(new Uint8Array(roundUp(to.pixel, 8))) : undefined;
-  planner.run('pool', 'pool', () => ({
+function planPool(
+  planner: Planner,
+  from: Place,
+  to: Place,
+  window: Window,
+  inverts: Constant | undefined = from.info.kind === 'bits'
+    ? planner.array(new Uint8Array(roundUp(to.pixel, 8)))
+    : undefined,
+  kernel: 'pool' | 'depthwise' = 'pool',
+): void {
+  planner.run(kernel, 'pool', () => ({
     source: from.at(),
     sourcePixel: from.pixel,
     sourceRow: from.row,
@@ -236,7 +260,7 @@ function planPool(planner: Planner, from: Place, to: Place, window: Window, inve
     padW: window.padW,
     padH: window.padH,
     pixelBytes: to.pixel,
-    inverts: inverts?.() ?? plain?.address ?? 0,
+    inverts: inverts?.address ?? 0,
     width: to.info.shape.w,
     height: to.info.shape.h,
     dest: to.at(),
@@ -245,9 +269,7 @@ function planPool(planner: Planner, from: Place, to: Place, window: Window, inve
   }));
 }
 
-function planMean(planner: Planner, op: Op & { kind: 'meanPool' }): void {
-  const from = planner.read(op.input);
-  const to = planner.write(op.output);
+function planMean(planner: Planner, from: Place, to: Place): void {
   const { c, h, w } = from.info.shape;
   planner.run('mean', 'mean', () => ({
     source: from.at(),

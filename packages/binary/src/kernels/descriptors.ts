@@ -92,7 +92,10 @@ export const descriptors = {
     'bitsPixel',
     'bitsRow',
   ],
-  /** Maximum of reals (`inverts` 0), or of bits, turned round where `inverts` has a bit. */
+  /**
+   * Maximum of reals (`inverts` 0), or of bits, turned round where `inverts` has a bit. For `depthwise`, from bits to
+   * sums in float32: `inverts` are int8 weights [row][column][channel], filled up with zeros to `pixelBytes` / 4 channels.
+   */
   pool: [
     'source',
     'sourcePixel',

@@ -12,9 +12,14 @@ export type KernelName = 'relaxed' | 'simd' | 'scalar' | 'javascript';
 /** A kernel: does what the record at a byte address says. It allocates nothing. */
 export type Kernel = (descriptor: number) => void;
 
-/** Two ways to a binary convolution, each with weights of its own; all else has the name of its record. */
+/**
+ * Two ways to a binary convolution, each with weights of its own, and `depthwise`, which is there when a program needs
+ * it (depthwise.ts) and takes a record of `pool`; all else has the name of its record.
+ */
 export type KernelTable = Readonly<
-  Record<Exclude<DescriptorName, 'convBinary'> | 'convTable' | 'convPopcount', Kernel>
+  Record<Exclude<DescriptorName, 'convBinary'> | 'convTable' | 'convPopcount', Kernel> & {
+    depthwise?: Kernel;
+  }
 >;
 
 /** How an implementation wants bits and binary weights. */

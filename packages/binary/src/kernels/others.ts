@@ -1,7 +1,6 @@
 /** The implementations that hardly any page needs, in a file that pages load when they do. */
 import { javascriptSource } from './javascript.ts';
 import type { KernelName, KernelSource } from './kernels.ts';
-import { relaxedSource } from './relaxed.ts';
 import { scalarSource } from './scalar.ts';
 import { simdBytes } from './simd.ts';
 
@@ -15,5 +14,8 @@ export async function withoutSimd(): Promise<KernelSource> {
 /** @throws WebAssembly.CompileError when it is not to be had here */
 export async function namedSource(name: Exclude<KernelName, 'simd'>): Promise<KernelSource> {
   if (name === 'javascript') return javascriptSource;
-  return name === 'scalar' ? scalarSource() : relaxedSource();
+  if (name === 'scalar') return scalarSource();
+  // Loaded by itself: a page that needs the others needs this least of all.
+  const { relaxedSource } = await import('./relaxed.ts');
+  return relaxedSource();
 }

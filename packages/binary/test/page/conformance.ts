@@ -1,7 +1,7 @@
 /** Runs the conformance suite in a page and posts what came of it to `/report`. */
 import { kernelSource } from '../../src/kernels/choose.ts';
 import type { KernelName } from '../../src/kernels/kernels.ts';
-import { gridCases, randomCase, specialCases } from '../kernels.conformance.ts';
+import { depthwiseCases, gridCases, randomCase, specialCases } from '../kernels.conformance.ts';
 
 /** What the page posts. */
 export interface ConformanceReport {
@@ -19,7 +19,7 @@ const wanted = query.get('kernels')!.split(',') as readonly (KernelName | 'auto'
 const seeds = Number(query.get('seeds'));
 const cases = [
   ...specialCases(),
-  ...(query.has('grid') ? gridCases() : []),
+  ...(query.has('grid') ? [...gridCases(), ...depthwiseCases()] : []),
   ...Array.from({ length: seeds }, (_, seed) => randomCase(seed)),
 ];
 

@@ -73,7 +73,7 @@ function inspectProgram(path: string, bytes: Uint8Array, terminal: Terminal): vo
 
 function programText(path: string, s: ReturnType<typeof programSummary> & { bytes: number }): string {
   return [
-    `${path}: ${bytesText(s.bytes)} (weights ${bytesText(s.weightBytes)}), ${s.binaryMacs.toLocaleString('en')} binary and ${s.realMacs.toLocaleString('en')} real multiply-adds; runs in ${bytesText(s.memory.bytes)} of memory, ${bytesText(s.memory.arenaBytes)} of it activations`,
+    `${path}: ${bytesText(s.bytes)} (weights ${bytesText(s.weightBytes)}), ${s.binaryMacs.toLocaleString('en')} binary and ${s.realMacs.toLocaleString('en')} other multiply-adds; runs in ${bytesText(s.memory.bytes)} of memory, ${bytesText(s.memory.arenaBytes)} of it activations`,
     table([
       ['op', 'gives', 'shape', 'bytes', 'MACs'],
       ...s.ops.map((op) => [

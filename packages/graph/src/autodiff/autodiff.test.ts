@@ -283,6 +283,27 @@ test('sign is straight through: forward +-1 with sign(0) = +1, backward dy where
   expect([...get('g')]).toEqual([0, 2, 3, 4, 5, 0]);
 });
 
+test('rounding is straight through: forward the nearest whole number, backward dy', async () => {
+  const b = new GraphBuilder('round');
+  const x = b.input('x', 'float32', [5]);
+  const y = b.op('Round', [x]);
+  const weights = b.input('r', 'float32', [5]);
+  const g = differentiate(b, b.sum(b.mul(y, weights), [0]), ['x']).get('x')!;
+  b.output(y, 'float32', [5], 'y');
+  b.output(g, 'float32', [5], 'g');
+  const get = await run(
+    writeOnnx(b.model),
+    {
+      x: tensor('float32', [5], Float32Array.of(-1.6, -0.4, 0.5, 1.5, 200.2)),
+      r: tensor('float32', [5], Float32Array.of(1, 2, 3, 4, 5)),
+    },
+    ['y', 'g'],
+  );
+  // Halves go to the even neighbour, and + 0 makes -0 and 0 the same number.
+  expect(Array.from(get('y'), (v) => v + 0)).toEqual([-2, 0, 0, 2, 200]);
+  expect([...get('g')]).toEqual([1, 2, 3, 4, 5]);
+});
+
 test('the sign of what is kept within [-1, 1] passes the gradient without a look at it', async () => {
   const nodes = (bounded: ReadonlySet<string>) => {
     const b = new GraphBuilder('bounded');

@@ -84,6 +84,8 @@ export const elementwise: Readonly<Record<string, Rule>> = {
     giveInput(c, 0, () => c.b.div(c.dy, divisor));
     giveInput(c, 1, () => c.b.neg(c.b.div(c.b.mul(c.dy, c.node.output[0]!), divisor)));
   },
+  // Straight through, too (Bengio et al. 2013): its own slope is 0, but the line that it follows has 1.
+  Round: unary((c) => c.dy),
   Neg: unary((c) => c.b.neg(c.dy)),
   Identity: unary((c) => c.dy),
   Abs: unary((c, x) => c.b.mul(c.dy, c.b.op('Sign', [x]))),

@@ -5,8 +5,12 @@ import {
   type ConvOptions,
   convAttributes,
   convDims,
+  type DepthwiseOptions,
+  depthwiseConv,
   type Feature,
   type Layers,
+  leastStep,
+  mostInt8,
   windowed,
 } from './layers.ts';
 import { batchNormEpsilon } from './training.ts';
@@ -22,7 +26,8 @@ export type Weights = ReadonlyMap<string, Float32Array>;
  *    chosen so that 255 * taps * limit < 2^24. Sums over pixels 0..255 are then whole numbers that float32 holds
  *    exactly, in any order of adding: every engine computes the same bits, and so does the sign after it. With 25
  *    taps limit is 2,631, as fine as float16.
- * 3. Binary weights are stored as int8 +-1 and their scale moves behind the pool.
+ * 3. Binary weights are stored as int8 +-1 and their scale moves behind the pool; those of depthwise layers are the
+ *    whole numbers that they are rounded to in training, stored likewise.
  *
  * What follows sign number `smallAfter` is the branch's end: its batch norms, scales and biases are rounded to float16
  * and its dense weights to 8 bits with a float16 step for each row, which the branch's file then stores without loss.
@@ -221,9 +226,37 @@ export class InferenceLayers implements Layers {
     return { value: this.#b.gemm(x.value, signs, { transB: 1 }), dims: [x.dims[0]!, units], ...scale };
   }
 
+  depthwise(x: Feature, name: string, options: DepthwiseOptions): Feature {
+    const conv = depthwiseConv(x, options);
+    const dims = convDims(x, conv);
+    const { whole, steps } = eightBitFilters(this.#get(`${name}.weight`), dims[0]);
+    const weight = this.#b.initializer(`${name}.whole`, tensor('int8', dims, whole));
+    const weights = [this.#b.op('Cast', [weight], { to: 1 })];
+    return { ...this.#convolve(x, weights, conv), scale: steps };
+  }
+
   mark(x: Feature, name: string): Feature {
     return { ...x, value: this.#b.op('Identity', [x.value], {}, name) };
   }
+}
+
+/** Whole numbers -127..127 and a step for each filter, as training rounds: in float32, halves to the even neighbour. */
+function eightBitFilters(weights: Float32Array, filters: number) {
+  const taps = weights.length / filters;
+  const whole = new Int8Array(weights.length);
+  const steps = new Float64Array(filters);
+  for (let k = 0; k < filters; k++) {
+    const filter = weights.subarray(k * taps, (k + 1) * taps);
+    const largest = filter.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
+    const step = Math.max(Math.fround(largest / mostInt8), Math.fround(leastStep));
+    steps[k] = step;
+    for (let i = 0; i < taps; i++) {
+      const times = Math.fround(filter[i]! / step);
+      const up = Math.round(times);
+      whole[k * taps + i] = up - times === 0.5 && up % 2 !== 0 ? up - 1 : up;
+    }
+  }
+  return { whole, steps };
 }
 
 /** The nearest multiples -127..127 of a float16 step for each row; exact in float32 (7 times 11 bits). */

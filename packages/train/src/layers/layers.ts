@@ -3,8 +3,8 @@ import type { Value } from '@tierwise/graph';
 /**
  * A tensor on its way through a network that is being written as a graph.
  *
- * A positive multiplier per channel may still be pending: the scale of a binary convolution, or of a stem whose
- * weights are whole numbers. Max pooling commutes with it and batch norm absorbs it, so the sums stay exact
+ * A positive multiplier per channel may still be pending: the scale of a binary convolution, or of a stem or a depthwise
+ * convolution whose weights are whole numbers. Max pooling commutes with it and batch norm absorbs it, so the sums stay exact
  * integers up to there. In training it is `factor`, a tensor [1, c, 1, 1] or [1, c]; in inference its numbers are
  * known: `scale`, one for each channel, with a bias to add after it, `shift`, where the stem has one.
  */
@@ -27,6 +27,14 @@ export interface ConvOptions {
   /** Whether a bias is added to each filter; networks with batch norm have none. Default false. */
   readonly bias?: boolean;
 }
+
+/** What a depthwise convolution slides: one filter for each channel. */
+export type DepthwiseOptions = Pick<ConvOptions, 'kernel' | 'stride' | 'pad'>;
+
+/** Weights of a filter in 8 bits are whole numbers from minus this to it, times a step. */
+export const mostInt8 = 127;
+/** No step is smaller, so that a filter of zeros has one. */
+export const leastStep = 1e-30;
 
 /**
  * What the signs of latent weights W are taken of, for each filter.
@@ -64,6 +72,11 @@ export interface Layers {
   /** Convolution of +-1 activations with the signs of latent weights; padding is -1. */
   binaryConv(x: Feature, name: string, options: ConvOptions, weights: BinaryWeights): Feature;
   binaryDense(x: Feature, name: string, units: number, weights: BinaryWeights): Feature;
+  /**
+   * Convolution of each channel of +-1 by itself, with weights in 8 bits: whole numbers times a step = max |W| / 127 for
+   * each channel, which stays pending. Padding is 0. Of one bit it would not do: nine +-1 products have ten sums.
+   */
+  depthwise(x: Feature, name: string, options: DepthwiseOptions): Feature;
   /** Gives a tensor of the graph a name by which it can be cut or asked for. */
   mark(x: Feature, name: string): Feature;
 }
@@ -76,6 +89,12 @@ export function windowed(size: number, kernel: number, stride: number, pad: numb
 /** Shape of a convolution's weights. */
 export function convDims(x: Feature, o: ConvOptions): [number, number, number, number] {
   return [o.filters, x.dims[1]! / (o.groups ?? 1), o.kernel, o.kernel];
+}
+
+/** The convolution that is depthwise on `x`. */
+export function depthwiseConv(x: Feature, options: DepthwiseOptions): ConvOptions {
+  const channels = x.dims[1]!;
+  return { ...options, filters: channels, groups: channels };
 }
 
 /** Attributes of a convolution's node. */

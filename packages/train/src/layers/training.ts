@@ -5,8 +5,12 @@ import {
   type ConvOptions,
   convAttributes,
   convDims,
+  type DepthwiseOptions,
+  depthwiseConv,
   type Feature,
   type Layers,
+  leastStep,
+  mostInt8,
   windowed,
 } from './layers.ts';
 
@@ -55,8 +59,8 @@ export class TrainingLayers implements Layers {
   readonly #dropout: number | undefined;
 
   /**
-   * `realWeights`: binary layers use their latent weights as they are, while activations are signs. `dropout`: its rate
-   * in place of each that the network asks for; 0 for none.
+   * `realWeights`: binary layers use their latent weights as they are, and depthwise ones theirs, while activations are
+   * signs. `dropout`: its rate in place of each that the network asks for; 0 for none.
    */
   constructor(
     builder: GraphBuilder,
@@ -223,6 +227,20 @@ export class TrainingLayers implements Layers {
   binaryDense(x: Feature, name: string, units: number, kind: BinaryWeights): Feature {
     const { weights, ...factor } = this.#binaryWeights(name, [units, x.dims[1]!], kind);
     return { value: this.#b.gemm(x.value, weights, { transB: 1 }), dims: [x.dims[0]!, units], ...factor };
+  }
+
+  depthwise(x: Feature, name: string, options: DepthwiseOptions): Feature {
+    const b = this.#b;
+    const conv = depthwiseConv(x, options);
+    const dims = convDims(x, conv);
+    const weight = this.#weight(`${name}.weight`, dims, 'weight');
+    if (this.#realWeights) return this.#convolve(x, [weight], conv);
+    const { kernel } = options;
+    const window = { kernel_shape: [kernel, kernel], strides: [kernel, kernel] };
+    const largest = b.op('MaxPool', [b.abs(weight)], window);
+    const step = b.op('Max', [b.div(largest, b.scalar(mostInt8)), b.scalar(leastStep)]);
+    const whole = b.op('Round', [b.div(weight, step)]);
+    return { ...this.#convolve(x, [whole], conv), factor: b.reshape(step, [1, dims[0], 1, 1]) };
   }
 
   mark(x: Feature): Feature {

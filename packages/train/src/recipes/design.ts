@@ -12,6 +12,11 @@ export interface BranchBlock {
   readonly shortcut: boolean;
   /** Whether a max pool of 2 ends it. */
   readonly pool: boolean;
+  /**
+   * Whether each channel is convolved by itself, in 8 bits, before a binary 1x1 convolution mixes them. The recipe of the
+   * paper knows no such thing; there, and where it is absent, a convolution is one of all channels.
+   */
+  readonly depthwise?: boolean;
 }
 
 /**

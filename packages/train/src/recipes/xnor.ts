@@ -5,7 +5,8 @@ import type { BranchRecipe } from './recipe.ts';
 /**
  * The branch of LcDNN: XNOR-Net's block order, batch norm -> sign -> convolution -> pool, with a real last layer and
  * neither ReLU after a binary convolution nor a factor of the input (XNOR-Net, ECCV 2016, authors' model file). Where a
- * shortcut cannot be the block's input as it is, it is a binary 1x1 convolution of the same signs.
+ * shortcut cannot be the block's input as it is, it is a binary 1x1 convolution of the same signs. A block that the design
+ * calls depthwise is a convolution of all channels like any other.
  */
 export const xnor: BranchRecipe = (l, stem, classes, design) => {
   let x = stem;
