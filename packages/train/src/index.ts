@@ -9,10 +9,36 @@ export {
   temperatureFor,
   tryNormalizations,
 } from './attach/index.ts';
-export type { Backbone } from './backbone.ts';
-export { takeWeights } from './backbone-training.ts';
-export { writeBundle } from './bundle.ts';
-export type { ByHead, EpochRecord } from './checkpoint.ts';
+export { writeBundle } from './bundle/bundle.ts';
+export {
+  type Evaluation,
+  evaluate,
+  evaluationOf,
+  judge,
+  judgeBranch,
+  type Measured,
+  openBundled,
+  openComposite,
+  thresholdOf,
+} from './bundle/evaluate.ts';
+export {
+  type CompositeFiles,
+  type CompositeGraph,
+  type MakeOptions,
+  makeComposite,
+  networkComposite,
+  subset,
+} from './bundle/make.ts';
+export {
+  atThreshold,
+  type CurvePoint,
+  chooseThreshold,
+  type ExitSample,
+  exitCurve,
+  printedThreshold,
+  type ThresholdChoice,
+  type ThresholdTargets,
+} from './bundle/threshold.ts';
 export { type Calibration, calibrationOf, type ReliabilityBin } from './confidence/calibration.ts';
 export {
   branchScores,
@@ -54,26 +80,9 @@ export { type BranchPlace, branchPlaces } from './design/places.ts';
 export { rewriteManifest } from './design/rewrite.ts';
 export { type RivalOptions, trainRival } from './design/rival.ts';
 export { type TrainingFacts, trainingFacts } from './design/training-facts.ts';
-export {
-  type Evaluation,
-  evaluate,
-  evaluationOf,
-  judge,
-  judgeBranch,
-  type Measured,
-  openBundled,
-  openComposite,
-  thresholdOf,
-} from './evaluate.ts';
-export {
-  addBranch,
-  exportComposite,
-  exportMain,
-  pixelPreprocess,
-  ports,
-  stemDimsOf,
-} from './export.ts';
-export { observedRanges } from './int8.ts';
+export type { Backbone } from './frozen/backbone.ts';
+export { takeWeights } from './frozen/backbone-training.ts';
+export { observedRanges } from './frozen/int8.ts';
 export type { Weights } from './layers/inference.ts';
 export {
   type Inverter,
@@ -85,19 +94,16 @@ export {
 } from './leakage/leakage.ts';
 export { leakageNotes, leakageReport, precisionText, psnrText } from './leakage/report.ts';
 export {
-  type CompositeFiles,
-  type CompositeGraph,
-  type MakeOptions,
-  makeComposite,
-  networkComposite,
-  subset,
-} from './make.ts';
+  addBranch,
+  exportComposite,
+  exportMain,
+  pixelPreprocess,
+  ports,
+  stemDimsOf,
+} from './networks/export.ts';
 export { imagenetGraphs } from './networks/imagenet.ts';
-export { findNetwork, type Network, networks } from './networks/index.ts';
-export { type OptimizerName, optimizers } from './optimizer.ts';
-export { backboneOf, type Phase, phaseOpener } from './phases.ts';
-export { type PortablePlan, writePortableStep } from './portable.ts';
-export { checkAnySize } from './progressive.ts';
+export { findNetwork, mirrorOf, type Network, networks } from './networks/index.ts';
+export { untrainedWeights } from './networks/untrained.ts';
 export {
   type BranchBlock,
   type BranchChoice,
@@ -108,33 +114,26 @@ export {
   recipeFor,
   recipes,
 } from './recipes/index.ts';
-export { phaseName, runCurves, runRecordFiles, writeRunRecord } from './run-record.ts';
-export { branchPhases, fineTuning, phasesOf, type Schedule, schedules } from './schedule.ts';
+export { startingValues } from './start/drawn.ts';
+export { type OptimizerName, optimizers } from './step/optimizer.ts';
+export { branchTemperature, networkStep, type TrainingStep } from './step/step.ts';
+export { freshState, openStep, type StepRunner } from './step/step-runner.ts';
+export type { ByHead, EpochRecord } from './training/checkpoint.ts';
+export { backboneOf, type Phase, phaseOpener } from './training/phases.ts';
+export { type PortablePlan, writePortableStep } from './training/portable.ts';
+export { checkAnySize } from './training/progressive.ts';
+export { phaseName, runCurves, runRecordFiles, writeRunRecord } from './training/run-record.ts';
+export { branchPhases, fineTuning, phasesOf, type Schedule, schedules } from './training/schedule.ts';
 export {
   type Augmentation,
   augmentationFor,
-  mirrorOf,
   type PhaseKind,
   type PhaseSettings,
   type TrainingSettings,
-} from './settings.ts';
-export { startingValues } from './start/drawn.ts';
-export { branchTemperature, networkStep, type TrainingStep } from './step.ts';
-export { freshState, openStep, type StepRunner } from './step-runner.ts';
-export {
-  atThreshold,
-  type CurvePoint,
-  chooseThreshold,
-  type ExitSample,
-  exitCurve,
-  printedThreshold,
-  type ThresholdChoice,
-  type ThresholdTargets,
-} from './threshold.ts';
+} from './training/settings.ts';
 export {
   type Trained,
   type TrainingProgress,
   type TrainOptions,
   train,
-} from './trainer.ts';
-export { untrainedWeights } from './untrained.ts';
+} from './training/trainer.ts';

@@ -7,12 +7,12 @@ import ort from 'onnxruntime-node';
 import { expect, test } from 'vitest';
 import { InferenceLayers, type Weights } from '../src/layers/inference.ts';
 import { TrainingLayers } from '../src/layers/training.ts';
-import { adam } from '../src/optimizer.ts';
 import { plainBlock } from '../src/recipes/design.ts';
 import { recipes } from '../src/recipes/index.ts';
 import { startingValues } from '../src/start/drawn.ts';
-import { branchStep } from '../src/step.ts';
-import { freshState, openStep } from '../src/step-runner.ts';
+import { adam } from '../src/step/optimizer.ts';
+import { branchStep } from '../src/step/step.ts';
+import { freshState, openStep } from '../src/step/step-runner.ts';
 
 type Feeds = Readonly<Record<string, { readonly dims: readonly number[]; readonly data: Float32Array }>>;
 

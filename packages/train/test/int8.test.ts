@@ -1,10 +1,10 @@
 import { tensor } from '@tierwise/core';
 import { expect, test } from 'vitest';
-import type { Backbone } from '../src/backbone.ts';
-import { openBackbone } from '../src/backbone.ts';
-import { int8Teacher } from '../src/int8.ts';
+import type { Backbone } from '../src/frozen/backbone.ts';
+import { openBackbone } from '../src/frozen/backbone.ts';
+import { int8Teacher } from '../src/frozen/int8.ts';
 import { lenet } from '../src/networks/lenet.ts';
-import { backboneOf } from '../src/phases.ts';
+import { backboneOf } from '../src/training/phases.ts';
 import { drawnFor } from './drawn.ts';
 import { tinyData } from './tiny-data.ts';
 

@@ -5,12 +5,12 @@ import { readSafetensors, type Tensor, tensor, writeSafetensors } from '@tierwis
 import { readOnnx, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { emptyBatch, epochOrder, fillBatch, holdBack } from '../src/batches.ts';
-import { findNetwork } from '../src/networks/index.ts';
-import { backboneOf } from '../src/phases.ts';
-import { type PortablePlan, writePortableStep } from '../src/portable.ts';
-import { mirrorOf, type PhaseSettings, type TrainingSettings } from '../src/settings.ts';
-import { train } from '../src/trainer.ts';
+import { findNetwork, mirrorOf } from '../src/networks/index.ts';
+import { emptyBatch, epochOrder, fillBatch, holdBack } from '../src/training/batches.ts';
+import { backboneOf } from '../src/training/phases.ts';
+import { type PortablePlan, writePortableStep } from '../src/training/portable.ts';
+import type { PhaseSettings, TrainingSettings } from '../src/training/settings.ts';
+import { train } from '../src/training/trainer.ts';
 import { tinyData } from './tiny-data.ts';
 
 const data = tinyData(120, 3);

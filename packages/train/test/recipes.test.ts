@@ -6,12 +6,11 @@ import { extract, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 import type { Section } from '@tierwise/plan';
 import { describe, expect, test } from 'vitest';
-import { exportComposite, ports } from '../src/export.ts';
 import type { Weights } from '../src/layers/inference.ts';
-import { findNetwork, type Network } from '../src/networks/index.ts';
+import { exportComposite, ports } from '../src/networks/export.ts';
+import { findNetwork, mirrorOf, type Network } from '../src/networks/index.ts';
+import { untrainedWeights } from '../src/networks/untrained.ts';
 import { type BranchChoice, freeDesign, type RecipeName, recipes } from '../src/recipes/index.ts';
-import { mirrorOf } from '../src/settings.ts';
-import { untrainedWeights } from '../src/untrained.ts';
 
 const classes = 5;
 

@@ -2,13 +2,13 @@ import { random, tensor } from '@tierwise/core';
 import { extract, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 import { expect, test } from 'vitest';
-import { exportMain, ports } from '../src/export.ts';
+import { exportMain, ports } from '../src/networks/export.ts';
 
 import { lenet } from '../src/networks/lenet.ts';
 import type { Network } from '../src/networks/network.ts';
-import { backboneOf } from '../src/phases.ts';
 import { inherited } from '../src/start/inherited.ts';
 import { settled } from '../src/start/settled.ts';
+import { backboneOf } from '../src/training/phases.ts';
 import { drawnFor } from './drawn.ts';
 import { tinyData } from './tiny-data.ts';
 

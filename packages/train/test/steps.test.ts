@@ -1,11 +1,10 @@
 import { random, tensor } from '@tierwise/core';
 import { expect, test } from 'vitest';
-import { networks } from '../src/networks/index.ts';
-import { adam } from '../src/optimizer.ts';
-import { mirrorOf } from '../src/settings.ts';
+import { mirrorOf, networks } from '../src/networks/index.ts';
 import { startingValues } from '../src/start/drawn.ts';
-import { branchStep, branchTemperature, networkStep } from '../src/step.ts';
-import { freshState, openStep } from '../src/step-runner.ts';
+import { adam } from '../src/step/optimizer.ts';
+import { branchStep, branchTemperature, networkStep } from '../src/step/step.ts';
+import { freshState, openStep } from '../src/step/step-runner.ts';
 
 const batch = 4;
 const classes = 3;

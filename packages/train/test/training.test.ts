@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { readSafetensors } from '@tierwise/core';
 import { GraphBuilder } from '@tierwise/graph';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { EpochRecord } from '../src/checkpoint.ts';
-import { findNetwork } from '../src/networks/index.ts';
-import { backboneOf } from '../src/phases.ts';
+import { findNetwork, mirrorOf } from '../src/networks/index.ts';
 import { freeDesign } from '../src/recipes/index.ts';
-import { runRecordFiles, writeRunRecord } from '../src/run-record.ts';
-import { mirrorOf, type PhaseKind, type PhaseSettings, type TrainingSettings } from '../src/settings.ts';
-import { type TrainingProgress, type TrainOptions, train } from '../src/trainer.ts';
+import type { EpochRecord } from '../src/training/checkpoint.ts';
+import { backboneOf } from '../src/training/phases.ts';
+import { runRecordFiles, writeRunRecord } from '../src/training/run-record.ts';
+import type { PhaseKind, PhaseSettings, TrainingSettings } from '../src/training/settings.ts';
+import { type TrainingProgress, type TrainOptions, train } from '../src/training/trainer.ts';
 import { tinyData } from './tiny-data.ts';
 
 const data = tinyData(260, 1);
@@ -296,7 +296,7 @@ test('a checkpoint that finds no room ends the training with its path; the one b
   const before = await readFile(checkpoint);
   // No file of this process may grow beyond 512 bytes: what a full disk does, without filling one.
   const script = `
-    import { saveCheckpoint } from ${JSON.stringify(new URL('../dist/checkpoint.js', import.meta.url).href)};
+    import { saveCheckpoint } from ${JSON.stringify(new URL('../dist/training/checkpoint.js', import.meta.url).href)};
     const values = { dtype: 'float32', dims: [4096], data: new Float32Array(4096) };
     await saveCheckpoint(${JSON.stringify(checkpoint)}, {
       settings: { phases: [{}] }, phase: 0, step: 1, history: [], running: [], tensors: new Map([['w', values]]),

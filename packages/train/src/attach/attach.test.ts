@@ -7,11 +7,11 @@ import { flowOf, readOnnx } from '@tierwise/graph';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { squaresNetwork } from '../../test/squares.ts';
 import { tinyData } from '../../test/tiny-data.ts';
-import { evaluate, openBundled } from '../evaluate.ts';
-import { makeComposite } from '../make.ts';
-import { branchPhases } from '../schedule.ts';
-import type { TrainingSettings } from '../settings.ts';
-import { train } from '../trainer.ts';
+import { evaluate, openBundled } from '../bundle/evaluate.ts';
+import { makeComposite } from '../bundle/make.ts';
+import { branchPhases } from '../training/schedule.ts';
+import type { TrainingSettings } from '../training/settings.ts';
+import { train } from '../training/trainer.ts';
 import {
   type AttachOptions,
   attachedComposite,

@@ -1,11 +1,11 @@
 import type { PreprocessSpec } from '@tierwise/core';
-import { takeWeights } from '../backbone-training.ts';
-import { addBranch, ports } from '../export.ts';
+import type { CompositeGraph } from '../bundle/make.ts';
+import { takeWeights } from '../frozen/backbone-training.ts';
 import type { Weights } from '../layers/inference.ts';
-import type { CompositeGraph } from '../make.ts';
+import { addBranch, ports } from '../networks/export.ts';
 import { type BranchDesign, freeDesign } from '../recipes/index.ts';
-import type { TrainingSettings } from '../settings.ts';
-import { branchTemperature } from '../step.ts';
+import { branchTemperature } from '../step/step.ts';
+import type { TrainingSettings } from '../training/settings.ts';
 import type { ImportedBackbone } from './import.ts';
 
 const [usualDepth, usualWidth] = [4, 64];

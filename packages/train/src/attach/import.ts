@@ -14,7 +14,7 @@ import {
   writeOnnx,
 } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
-import type { Backbone } from '../backbone.ts';
+import type { Backbone } from '../frozen/backbone.ts';
 
 /** What the file of a network does not say, and where its branch leaves. */
 export interface AttachOptions extends ImportOptions {

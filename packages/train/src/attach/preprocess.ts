@@ -1,7 +1,7 @@
 import { argmax, type PreprocessSpec, softmax, TierwiseError, tensor } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
 import { summarize } from '@tierwise/graph';
-import { openBackbone } from '../backbone.ts';
+import { openBackbone } from '../frozen/backbone.ts';
 import type { ImportedBackbone } from './import.ts';
 
 /** How pixels 0..255 become a network's input: value = (pixel * scale - mean) / std. */

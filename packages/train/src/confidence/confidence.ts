@@ -1,9 +1,9 @@
 import { TierwiseError } from '@tierwise/core';
 import type { Dataset, DatasetSplit } from '@tierwise/data';
 import type { Manifest } from '@tierwise/plan';
+import { judgeBranch, type Measured, thresholdOf } from '../bundle/evaluate.ts';
+import { subset } from '../bundle/make.ts';
 import { heldBackSamples } from '../design/held-back.ts';
-import { judgeBranch, type Measured, thresholdOf } from '../evaluate.ts';
-import { subset } from '../make.ts';
 import { type Calibration, calibrationOf, fitTemperature } from './calibration.ts';
 import { energies, type Rejection, rejectionOf, rejectionThreshold } from './rejection.ts';
 

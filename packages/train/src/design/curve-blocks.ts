@@ -1,5 +1,5 @@
 import type { Block, Series } from '@tierwise/report';
-import type { CurvePoint } from '../threshold.ts';
+import type { CurvePoint } from '../bundle/threshold.ts';
 
 /** An exit curve, as charts of a report. */
 export interface CurveCharts {

@@ -1,7 +1,7 @@
 import type { Dataset } from '@tierwise/data';
 import type { Manifest } from '@tierwise/plan';
-import { holdBack } from '../batches.ts';
-import { subset } from '../make.ts';
+import { subset } from '../bundle/make.ts';
+import { holdBack } from '../training/batches.ts';
 
 /**
  * The samples of `train` that the training of this composite held back, as its provenance says: the network has not

@@ -2,15 +2,15 @@ import { softmax, type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
 import { type ModelProto, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
-import { emptyBatch, epochOrder, fillBatch, holdBack } from '../batches.ts';
-import { exportMain, ports } from '../export.ts';
+import { exportMain, ports } from '../networks/export.ts';
 import type { Network } from '../networks/index.ts';
-import { optimizers } from '../optimizer.ts';
-import { cosineRate } from '../schedule.ts';
-import { augmentationFor } from '../settings.ts';
 import { startingValues } from '../start/drawn.ts';
-import { networkStep } from '../step.ts';
-import { freshState, openStep } from '../step-runner.ts';
+import { optimizers } from '../step/optimizer.ts';
+import { networkStep } from '../step/step.ts';
+import { freshState, openStep } from '../step/step-runner.ts';
+import { emptyBatch, epochOrder, fillBatch, holdBack } from '../training/batches.ts';
+import { cosineRate } from '../training/schedule.ts';
+import { augmentationFor } from '../training/settings.ts';
 
 /** How a network is trained that a composite is compared with. */
 export interface RivalOptions {

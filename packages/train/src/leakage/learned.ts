@@ -3,10 +3,10 @@ import { differentiate, GraphBuilder, writeOnnx } from '@tierwise/graph';
 import { InferenceLayers, type Weights } from '../layers/inference.ts';
 import type { Feature, Layers } from '../layers/layers.ts';
 import { TrainingLayers } from '../layers/training.ts';
-import { adam } from '../optimizer.ts';
 import { startingValues } from '../start/drawn.ts';
-import type { StateTensor } from '../step.ts';
-import { freshState, openStep } from '../step-runner.ts';
+import { adam } from '../step/optimizer.ts';
+import type { StateTensor } from '../step/step.ts';
+import { freshState, openStep } from '../step/step-runner.ts';
 import { featureChannels, type Grid, targetChannels } from './grid.ts';
 import { type Pairs, windowSide } from './linear.ts';
 

@@ -6,7 +6,7 @@ import type { Network } from './network.ts';
 import { resnet18 } from './resnet18.ts';
 import { vgg16 } from './vgg16.ts';
 
-export type { Network } from './network.ts';
+export { mirrorOf, type Network } from './network.ts';
 
 const colour32 = { channels: 3, height: 32, width: 32 } as const;
 

@@ -1,6 +1,6 @@
 import type { Feature, Layers } from '../layers/layers.ts';
-import type { OptimizerName } from '../optimizer.ts';
-import type { BranchDesign } from '../recipes/design.ts';
+import type { BranchChoice, BranchDesign, RecipeName } from '../recipes/index.ts';
+import type { OptimizerName } from '../step/optimizer.ts';
 
 /** A network that can be trained from scratch, in the two parts between which a branch leaves it. */
 export interface Network {
@@ -27,3 +27,8 @@ export interface Network {
  * it is ten times their 5e-4 for the same pull.
  */
 export const sgdTraining = { batch: 128, optimizer: 'sgd', peakRate: 0.1, weightDecay: 5e-3 } as const;
+
+/** The branch that repeats `network`'s layers. */
+export function mirrorOf(network: Network, recipe: RecipeName = 'xnor'): BranchChoice {
+  return { recipe, design: network.mirror };
+}

@@ -1,9 +1,9 @@
 import { compileBranch } from '@tierwise/binary/compile';
 import { readOnnx, summarize, writeOnnx } from '@tierwise/graph';
 import { expect, test } from 'vitest';
-import { exportComposite, ports } from '../export.ts';
-import { untrainedWeights } from '../untrained.ts';
+import { exportComposite, ports } from './export.ts';
 import { networks } from './index.ts';
+import { untrainedWeights } from './untrained.ts';
 
 /** Parameters of stem and main network with 10 classes, as published or derived (systems.md section 6.7). */
 const published: Record<string, number> = {

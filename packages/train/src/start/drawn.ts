@@ -1,6 +1,6 @@
 import { elementCount, random } from '@tierwise/core';
-import { purpose } from '../batches.ts';
 import type { Parameter, Statistic } from '../layers/training.ts';
+import { purpose } from '../training/batches.ts';
 
 /** Values that parameters and running statistics start with, by name. */
 export type StartingValues = Map<string, Float32Array<ArrayBuffer>>;

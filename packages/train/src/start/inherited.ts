@@ -1,5 +1,5 @@
 import { extract, fromTensorProto, type NodeProto } from '@tierwise/graph';
-import type { Backbone } from '../backbone.ts';
+import type { Backbone } from '../frozen/backbone.ts';
 import type { Parameter } from '../layers/training.ts';
 import type { StartingValues } from './drawn.ts';
 

@@ -2,10 +2,10 @@ import { type Tensor, tensor } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
 import { GraphBuilder, type Value, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
-import { unchanged } from '../batches.ts';
 import type { ConvOptions, Feature } from '../layers/layers.ts';
 import { TrainingLayers } from '../layers/training.ts';
 import type { Network } from '../networks/index.ts';
+import { unchanged } from '../training/batches.ts';
 import type { StartingValues } from './drawn.ts';
 
 /** A layer with weights and a bias, and what it makes of a batch. */

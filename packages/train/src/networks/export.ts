@@ -1,10 +1,9 @@
 import type { PreprocessSpec } from '@tierwise/core';
 import { GraphBuilder, type ModelProto } from '@tierwise/graph';
-import { InferenceLayers, type Weights } from './layers/inference.ts';
-import { TrainingLayers } from './layers/training.ts';
-import type { Network } from './networks/index.ts';
-import { type BranchChoice, findRecipe } from './recipes/index.ts';
-import { mirrorOf } from './settings.ts';
+import { InferenceLayers, type Weights } from '../layers/inference.ts';
+import { TrainingLayers } from '../layers/training.ts';
+import { type BranchChoice, findRecipe } from '../recipes/index.ts';
+import { mirrorOf, type Network } from './network.ts';
 
 /** Names of the tensors that every exported composite has. */
 export const ports = { input: 'pixels', stem: 'stem', main: 'scores', branch: 'branch_scores' } as const;

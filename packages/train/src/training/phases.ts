@@ -1,17 +1,17 @@
 import { isTierwiseError, type Tensor, TierwiseError } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
-import { type Backbone, type OpenBackbone, openBackbone } from './backbone.ts';
+import { type Backbone, type OpenBackbone, openBackbone } from '../frozen/backbone.ts';
+import { int8Teacher } from '../frozen/int8.ts';
+import type { Weights } from '../layers/inference.ts';
+import { exportMain, pixelPreprocess, ports } from '../networks/export.ts';
+import { findNetwork, type Network } from '../networks/index.ts';
+import { type StartingValues, startingValues } from '../start/drawn.ts';
+import { inherited } from '../start/inherited.ts';
+import { settled } from '../start/settled.ts';
+import { optimizers } from '../step/optimizer.ts';
+import { attachedStep, branchStep, networkStep, type StepOptions, type TrainingStep } from '../step/step.ts';
 import { holdBack, unchanged } from './batches.ts';
-import { exportMain, pixelPreprocess, ports } from './export.ts';
-import { int8Teacher } from './int8.ts';
-import type { Weights } from './layers/inference.ts';
-import { findNetwork, type Network } from './networks/index.ts';
-import { optimizers } from './optimizer.ts';
 import { batchOf, type PhaseSettings, type TrainingSettings } from './settings.ts';
-import { type StartingValues, startingValues } from './start/drawn.ts';
-import { inherited } from './start/inherited.ts';
-import { settled } from './start/settled.ts';
-import { attachedStep, branchStep, networkStep, type StepOptions, type TrainingStep } from './step.ts';
 
 /** A phase of a training, ready to be run. */
 export interface Phase extends AsyncDisposable {

@@ -3,9 +3,13 @@ import { type PreprocessSpec, sha256Hex, TierwiseError } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
 import { extract, type ModelProto, summarize, writeOnnx } from '@tierwise/graph';
 import { type Artifact, type Manifest, parseManifest } from '@tierwise/plan';
-import { holdBack } from './batches.ts';
+import { energies, rejectionThreshold } from '../confidence/rejection.ts';
+import type { Weights } from '../layers/inference.ts';
+import { exportComposite, pixelPreprocess, ports } from '../networks/export.ts';
+import { findNetwork } from '../networks/index.ts';
+import { holdBack } from '../training/batches.ts';
+import type { TrainingSettings } from '../training/settings.ts';
 import { calibrateRange, chooseCodec } from './calibrate.ts';
-import { energies, rejectionThreshold } from './confidence/rejection.ts';
 import {
   type Evaluation,
   evaluate,
@@ -14,10 +18,6 @@ import {
   openComposite,
   type Progress,
 } from './evaluate.ts';
-import { exportComposite, pixelPreprocess, ports } from './export.ts';
-import type { Weights } from './layers/inference.ts';
-import { findNetwork } from './networks/index.ts';
-import type { TrainingSettings } from './settings.ts';
 import { chooseThreshold, type ThresholdChoice } from './threshold.ts';
 
 /** The files of a composite, not yet written. */

@@ -4,11 +4,11 @@
  */
 import { TierwiseError } from '@tierwise/core';
 import { GraphBuilder } from '@tierwise/graph';
-import { TrainingLayers } from './layers/training.ts';
-import type { Network } from './networks/index.ts';
-import type { BranchDesign } from './recipes/index.ts';
+import { TrainingLayers } from '../layers/training.ts';
+import type { Network } from '../networks/index.ts';
+import type { BranchDesign } from '../recipes/index.ts';
+import { shrunkSide } from '../step/shrink.ts';
 import type { PhaseSettings } from './settings.ts';
-import { shrunkSide } from './shrink.ts';
 
 /** Sides as a share of what they are, and until which share of all epochs. */
 const stages = [

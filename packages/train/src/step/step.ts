@@ -17,13 +17,13 @@ import {
   type Value,
   writeOnnx,
 } from '@tierwise/graph';
-import type { Backbone } from './backbone.ts';
-import { writeBackbone } from './backbone-training.ts';
-import type { Feature } from './layers/layers.ts';
-import { type Mask, type Parameter, type Statistic, TrainingLayers } from './layers/training.ts';
-import type { Network } from './networks/index.ts';
+import type { Backbone } from '../frozen/backbone.ts';
+import { writeBackbone } from '../frozen/backbone-training.ts';
+import type { Feature } from '../layers/layers.ts';
+import { type Mask, type Parameter, type Statistic, TrainingLayers } from '../layers/training.ts';
+import type { Network } from '../networks/index.ts';
+import { type BranchChoice, findRecipe } from '../recipes/index.ts';
 import { keepInRange, type Optimizer } from './optimizer.ts';
-import { type BranchChoice, findRecipe } from './recipes/index.ts';
 import { shrunk } from './shrink.ts';
 
 /** A tensor that lives from step to step: parameter, running statistic or slot of the optimiser; float32. */

@@ -2,17 +2,17 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Tensor, TierwiseError } from '@tierwise/core';
 import { GraphBuilder, writeOnnx } from '@tierwise/graph';
-import { type Backbone, fixedBatch } from './backbone.ts';
-import { writeBackbone } from './backbone-training.ts';
+import { writeFileWhole } from '../files.ts';
+import { type Backbone, fixedBatch } from '../frozen/backbone.ts';
+import { writeBackbone } from '../frozen/backbone-training.ts';
+import { optimizers } from '../step/optimizer.ts';
+import { freshState } from '../step/step-runner.ts';
 import { emptyBatch } from './batches.ts';
 import { saveCheckpoint } from './checkpoint.ts';
-import { writeFileWhole } from './files.ts';
-import { optimizers } from './optimizer.ts';
 import { phaseOpener } from './phases.ts';
 import { rateOf } from './schedule.ts';
 import { batchOf } from './settings.ts';
 import { lessonsOf, standingOf, untouched } from './standing.ts';
-import { freshState } from './step-runner.ts';
 import type { TrainOptions } from './trainer.ts';
 
 /** What a program has to know to run `step.onnx`; written as `plan.json` beside it. */

@@ -1,7 +1,7 @@
-import type { Network } from './networks/index.ts';
-import type { OptimizerName } from './optimizer.ts';
+import type { Network } from '../networks/index.ts';
+import type { RecipeName } from '../recipes/index.ts';
+import type { OptimizerName } from '../step/optimizer.ts';
 import { progressive } from './progressive.ts';
-import type { RecipeName } from './recipes/index.ts';
 import type { PhaseKind, PhaseSettings } from './settings.ts';
 
 /**

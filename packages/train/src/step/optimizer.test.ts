@@ -2,9 +2,9 @@ import { random, tensor } from '@tierwise/core';
 import { GraphBuilder, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 import { expect, test } from 'vitest';
-import type { ParameterKind } from './layers/training.ts';
+import type { ParameterKind } from '../layers/training.ts';
+import { cosineRate } from '../training/schedule.ts';
 import { adam, keepInRange, type Optimizer, sgd } from './optimizer.ts';
-import { cosineRate } from './schedule.ts';
 
 /** Adam and SGD as their papers write them, one number at a time. */
 const plain = {

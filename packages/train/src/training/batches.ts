@@ -1,6 +1,6 @@
 import { elementCount, permutation, type Random, random, type Tensor, tensor } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
-import type { Mask } from './layers/training.ts';
+import type { Mask } from '../layers/training.ts';
 import type { Augmentation, TrainingSettings } from './settings.ts';
 
 /** Streams of randomness by purpose; the first name after the seed. */

@@ -1,5 +1,5 @@
 import type { GraphBuilder, Value } from '@tierwise/graph';
-import type { ParameterKind } from './layers/training.ts';
+import type { ParameterKind } from '../layers/training.ts';
 
 /** One parameter's part of an update: tensors of the graph, all of the parameter's shape. */
 export interface Update {

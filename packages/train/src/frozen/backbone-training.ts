@@ -10,9 +10,9 @@ import {
   type Value,
   writeOnnx,
 } from '@tierwise/graph';
+import type { Weights } from '../layers/inference.ts';
+import type { TrainingLayers } from '../layers/training.ts';
 import type { Backbone } from './backbone.ts';
-import type { Weights } from './layers/inference.ts';
-import type { TrainingLayers } from './layers/training.ts';
 
 /**
  * Which inputs of an operator are trained where they are stored: weights, biases (older exporters write one as an Add)

@@ -1,16 +1,16 @@
 import { type Tensor, TierwiseError, tensor } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
-import type { Backbone } from './backbone.ts';
+import type { Backbone } from '../frozen/backbone.ts';
+import type { Weights } from '../layers/inference.ts';
+import { optimizers } from '../step/optimizer.ts';
+import type { TrainingStep } from '../step/step.ts';
+import { freshState, openStep, type State } from '../step/step-runner.ts';
 import { emptyBatch, epochOrder, fillBatch } from './batches.ts';
 import { type ByHead, type EpochRecord, saveCheckpoint, tensorIn } from './checkpoint.ts';
-import type { Weights } from './layers/inference.ts';
-import { optimizers } from './optimizer.ts';
 import { type Phase, phaseOpener } from './phases.ts';
 import { rateOf } from './schedule.ts';
 import { batchOf, type PhaseKind, type PhaseSettings, type TrainingSettings } from './settings.ts';
 import { type Lessons, lessonsOf, type Resumed, standingOf, untouched } from './standing.ts';
-import type { TrainingStep } from './step.ts';
-import { freshState, openStep, type State } from './step-runner.ts';
 
 /** How far a training has come. Epochs and steps are those of the phase; means and shares are over the epoch so far. */
 export interface TrainingProgress {

@@ -1,10 +1,9 @@
 import { GraphBuilder } from '@tierwise/graph';
-import type { Weights } from './layers/inference.ts';
-import { TrainingLayers } from './layers/training.ts';
-import type { Network } from './networks/index.ts';
-import { type BranchChoice, findRecipe } from './recipes/index.ts';
-import { mirrorOf } from './settings.ts';
-import { startingValues } from './start/drawn.ts';
+import type { Weights } from '../layers/inference.ts';
+import { TrainingLayers } from '../layers/training.ts';
+import { type BranchChoice, findRecipe } from '../recipes/index.ts';
+import { startingValues } from '../start/drawn.ts';
+import { mirrorOf, type Network } from './network.ts';
 
 /**
  * Weights that `network` would start its training with: enough to measure sizes and speeds, and to count

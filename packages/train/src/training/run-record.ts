@@ -1,9 +1,9 @@
 import type { Block } from '@tierwise/report';
 import { reportPage } from '@tierwise/report';
+import { writeFileWhole } from '../files.ts';
+import type { HeadName } from '../step/step.ts';
 import type { EpochRecord } from './checkpoint.ts';
-import { writeFileWhole } from './files.ts';
 import type { PhaseKind, TrainingSettings } from './settings.ts';
-import type { HeadName } from './step.ts';
 
 /** Where the record of the run that makes the bundle `folder` (NAME.tierwise) lies: beside it. */
 export function runRecordFiles(folder: string): { readonly json: string; readonly page: string } {

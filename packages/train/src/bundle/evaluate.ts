@@ -15,7 +15,7 @@ import { extract, readOnnx, writeOnnx } from '@tierwise/graph';
 import { type OrtSession, openSession } from '@tierwise/ort';
 import type { Artifact, CodecPolicy, LoadedSection, Manifest } from '@tierwise/plan';
 import { pack, unpack } from '@tierwise/wire';
-import { type Interval, wilson } from './design/interval.ts';
+import { type Interval, wilson } from '../design/interval.ts';
 import { atThreshold, type ExitSample } from './threshold.ts';
 
 /** What `tierwise eval` prints. Accuracies and rates are shares, with 95 % intervals; bytes are those of the file. */

@@ -1,6 +1,5 @@
-import type { Network } from './networks/index.ts';
-import type { OptimizerName } from './optimizer.ts';
-import type { BranchChoice, BranchDesign, RecipeName } from './recipes/index.ts';
+import type { BranchDesign, RecipeName } from '../recipes/index.ts';
+import type { OptimizerName } from '../step/optimizer.ts';
 
 /**
  * What a phase of a training changes; all else is frozen.
@@ -75,9 +74,4 @@ export const batchOf = (
 export function augmentationFor(name: string): Augmentation {
   if (name === 'cifar-10') return { shift: 4, flip: true, cutout: 8 };
   return { shift: 1, flip: name === 'fashion-mnist', cutout: 0 };
-}
-
-/** The branch that repeats `network`'s layers. */
-export function mirrorOf(network: Network, recipe: RecipeName = 'xnor'): BranchChoice {
-  return { recipe, design: network.mirror };
 }

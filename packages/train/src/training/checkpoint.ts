@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { elementCount, readSafetensors, type Tensor, TierwiseError, writeSafetensors } from '@tierwise/core';
-import { writeFileWhole } from './files.ts';
+import { writeFileWhole } from '../files.ts';
+import type { HeadName } from '../step/step.ts';
 import type { PhaseKind, PhaseSettings, TrainingSettings } from './settings.ts';
-import type { HeadName } from './step.ts';
 
 /** One line of the run record. Losses are means, accuracies shares, over the epoch's training samples. */
 export interface EpochRecord {
