@@ -132,7 +132,7 @@ test('main first: the branch learns on a main network that stays as it was; brok
       whole.history.map(({ seconds, ...h }) => h),
     );
   }
-});
+}, 180_000);
 
 test('another branch is given to a main network that is trained; one that is not, or otherwise, is refused', async () => {
   const main = join(folder, 'first.safetensors');

@@ -40,7 +40,9 @@ export function constantsOf(graph: GraphProto): ConstantOf {
 
 function numbers({ dtype, dims, data }: Tensor): Constant {
   const source = dtype === 'float16' ? fromFloat16(data as Uint16Array) : data;
-  return { dims, values: Float64Array.from(source as ArrayLike<number | bigint>, Number) };
+  if (source instanceof BigInt64Array || source instanceof BigUint64Array)
+    return { dims, values: Float64Array.from(source, Number) };
+  return { dims, values: new Float64Array(source) };
 }
 
 function constantNode(node: NodeProto): Constant | undefined {

@@ -89,10 +89,11 @@ export class Emitter {
   convBinary(input: number, window: Window, { dims, values }: Weights, fail: Fail): number {
     const [channels, c] = dims as readonly [number, number];
     const area = window.kernelH * window.kernelW;
-    const channelsLast = values.map((_, i) => {
-      const [k, at] = [Math.floor(i / (c * area)), i % (c * area)];
-      return values[(k * c + (at % c)) * area + Math.floor(at / c)]!;
-    });
+    const channelsLast = new Float64Array(values.length);
+    for (let k = 0, to = 0; k < channels; k++)
+      for (let place = 0; place < area; place++)
+        for (let channel = 0; channel < c; channel++)
+          channelsLast[to++] = values[(k * c + channel) * area + place]!;
     const weights = this.#bits(channelsLast);
     return this.#sums(
       { kind: 'convBinary', input, output: this.#next, window, weights, channels },

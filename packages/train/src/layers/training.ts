@@ -86,11 +86,13 @@ export class TrainingLayers implements Layers {
   #weight(name: string, dims: readonly number[], kind: 'weight' | 'latent'): Value {
     const fanIn = dims.slice(1).reduce((a, d) => a * d, 1);
     const most = kind === 'latent' ? 1 : Number.POSITIVE_INFINITY;
-    return this.#parameter(name, kind, dims, (length, random) =>
-      Float32Array.from({ length }, () =>
-        Math.min(most, Math.max(-most, random.normal() * Math.sqrt(2 / fanIn))),
-      ),
-    );
+    const deviation = Math.sqrt(2 / fanIn);
+    return this.#parameter(name, kind, dims, (length, random) => {
+      const values = new Float32Array(length);
+      for (let i = 0; i < length; i++)
+        values[i] = Math.min(most, Math.max(-most, random.normal() * deviation));
+      return values;
+    });
   }
 
   /** A parameter that is trained already: it starts as `value`. Matrices and filters decay. */
