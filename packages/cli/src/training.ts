@@ -24,7 +24,7 @@ import {
 import { type Command, Option } from 'commander';
 import { evaluationText } from './commands/eval.ts';
 import { percent, secondsText, type Terminal } from './terminal.ts';
-import { real, whole } from './values.ts';
+import { real, stride, whole } from './values.ts';
 
 /** What every command that trains a branch takes. */
 export interface TrainingFlags {
@@ -34,6 +34,7 @@ export interface TrainingFlags {
   readonly holdout?: number;
   readonly branchDepth?: number;
   readonly branchWidth?: number;
+  readonly branchStride?: 1 | 2;
   readonly shift?: number;
   readonly flip?: boolean;
   readonly cutout?: number;
@@ -215,6 +216,11 @@ export function withTrainingOptions(command: Command): Command {
       )
         .choices(['float32', 'int8'])
         .default('float32'),
+    )
+    .option(
+      '--branch-stride <n>',
+      'of the first convolution of a branch with --branch-depth; 2 halves the map at once, cheaper on large or deep stems (default: 1)',
+      stride,
     )
     .option(
       '--views <n>',

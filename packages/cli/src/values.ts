@@ -11,6 +11,12 @@ export function whole(min: number) {
   };
 }
 
+/** 1 or 2. */
+export function stride(text: string): 1 | 2 {
+  if (text !== '1' && text !== '2') throw new InvalidArgumentError('It must be 1 or 2.');
+  return text === '1' ? 1 : 2;
+}
+
 /** Whole numbers of at least `min`, with commas between. */
 export const wholes = (min: number) => (text: string) => text.split(',').map(whole(min));
 

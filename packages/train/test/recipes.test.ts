@@ -59,6 +59,7 @@ const cases = (Object.keys(recipes) as RecipeName[]).flatMap((recipe) =>
     [
       ['mirrors LeNet', lenet, mirrorOf(lenet).design],
       ['is free of LeNet', lenet, freeDesign([1, 20, 12, 12], { depth: 3, width: 16 })],
+      ['halves the map at once', lenet, freeDesign([1, 20, 12, 12], { depth: 2, width: 16, stride: 2 })],
       ['has blocks of every kind', resnet18, mixed],
       ['has depthwise blocks', resnet18, depthwise],
     ] as const

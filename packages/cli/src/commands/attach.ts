@@ -187,7 +187,8 @@ function settingsFor(
   flags: AttachFlags,
   network: string,
 ): Omit<TrainingSettings, 'temperature'> {
-  const design = designFor(backbone, { depth: flags.branchDepth, width: flags.branchWidth });
+  const { branchDepth: depth, branchWidth: width, branchStride: stride } = flags;
+  const design = designFor(backbone, { depth, width, stride });
   const recipe = recipeFor(design, flags.recipe);
   const stemNumbers = backbone.stemDims.reduce((a, d) => a * d, 1);
   const { holdout, batch } = divided(train.samples, flags, {

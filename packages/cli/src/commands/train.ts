@@ -109,15 +109,17 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
   );
 }
 
-/** The branch that mirrors the network, or with --branch-depth or --branch-width one that is free of it. */
-function branchOf(network: Network, { recipe, branchDepth, branchWidth }: TrainFlags): BranchChoice {
+/** The branch that mirrors the network, or with --branch-depth, -width or -stride one that is free of it. */
+function branchOf(network: Network, flags: TrainFlags): BranchChoice {
+  const { recipe, branchDepth, branchWidth, branchStride } = flags;
   const { mirror } = network;
-  if (branchDepth === undefined && branchWidth === undefined)
+  if (branchDepth === undefined && branchWidth === undefined && branchStride === undefined)
     return { recipe: recipeFor(mirror, recipe), design: mirror };
   const convolutions = mirror.blocks.reduce((sum, { convs }) => sum + convs, 0);
   const design = freeDesign(stemDimsOf(network), {
     depth: branchDepth ?? convolutions,
     width: branchWidth ?? stemDimsOf(network)[1]!,
+    stride: branchStride ?? 1,
   });
   return { recipe: recipeFor(design, recipe), design };
 }

@@ -16,9 +16,14 @@ export function designFor(
   {
     depth = usualDepth,
     width = usualWidth,
-  }: { readonly depth?: number | undefined; readonly width?: number | undefined } = {},
+    stride = 1,
+  }: {
+    readonly depth?: number | undefined;
+    readonly width?: number | undefined;
+    readonly stride?: 1 | 2 | undefined;
+  } = {},
 ): BranchDesign {
-  return freeDesign(stemDims, { depth, width });
+  return freeDesign(stemDims, { depth, width, stride });
 }
 
 /** The composite of `backbone`, whose graph is changed, with the `weights` that `train` gave. */

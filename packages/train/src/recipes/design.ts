@@ -37,15 +37,21 @@ const widest = 8;
 
 /**
  * A branch that is free of the main network: `depth` blocks of one 3x3 binary convolution with a shortcut, in stages;
- * each stage after the first halves the map and doubles the filters, from `width` on, until a side is below 8.
- * `stem` is [n, c, h, w].
+ * each stage after the first halves the map and doubles the filters, from `width` on, until a side is below 8. With
+ * `stride` 2 the first stage halves the map as well: convolutions on the whole map of a large or deep stem cost most and
+ * hold the fewest weights. `stem` is [n, c, h, w].
  * @throws TierwiseError USAGE unless depth and width are whole numbers from 1 on
  */
 export function freeDesign(
   stem: readonly number[],
-  options: { readonly depth: number; readonly width: number; readonly dense?: readonly number[] },
+  options: {
+    readonly depth: number;
+    readonly width: number;
+    readonly stride?: 1 | 2;
+    readonly dense?: readonly number[];
+  },
 ): BranchDesign {
-  const { depth, width, dense = [] } = options;
+  const { depth, width, stride = 1, dense = [] } = options;
   for (const [name, value] of [
     ['depth', depth],
     ['width', width],
@@ -53,14 +59,14 @@ export function freeDesign(
   ] as const)
     if (!Number.isSafeInteger(value) || value < 1)
       throw new TierwiseError('USAGE', `a branch's ${name} is a whole number from 1 on, not ${value}`);
-  const side = Math.min(stem[2]!, stem[3]!);
+  const side = Math.min(stem[2]!, stem[3]!) / stride;
   const halvings = Math.max(0, Math.floor(Math.log2(side / 4)));
   const stages = Math.min(depth, halvings + 1);
   const stageOf = (block: number) => Math.floor((block * stages) / depth);
   const blocks = Array.from({ length: depth }, (_, i) => ({
     ...plainBlock,
     filters: width * Math.min(widest, 2 ** stageOf(i)),
-    stride: i > 0 && stageOf(i) > stageOf(i - 1) ? (2 as const) : (1 as const),
+    stride: i === 0 ? stride : stageOf(i) > stageOf(i - 1) ? (2 as const) : (1 as const),
     shortcut: true,
   }));
   return { blocks, dense };
