@@ -1,6 +1,6 @@
 /** How a bundle was trained, as its provenance says. */
 export interface TrainingFacts {
-  /** "main 60, branch 60": kinds and epochs. */
+  /** "main 30 at 50 %, main 30, branch 60": kinds, epochs, and sides of pictures that were not whole. */
   readonly phases: string;
   readonly epochs: number;
   /** Learnt from; those held back do not count. */
@@ -14,14 +14,16 @@ export function trainingFacts(settings: unknown): TrainingFacts | undefined {
   if (typeof samples !== 'number' || typeof holdout !== 'number') return undefined;
   // Bundles from before there were phases were trained jointly.
   const steps = Array.isArray(phases) ? phases : [{ kind: 'joint', epochs }];
-  const known = steps.flatMap((step: { kind?: unknown; epochs?: unknown }) =>
+  const known = steps.flatMap((step: { kind?: unknown; epochs?: unknown; side?: unknown }) =>
     typeof step?.kind === 'string' && typeof step.epochs === 'number'
-      ? [{ kind: step.kind, epochs: step.epochs }]
+      ? [{ kind: step.kind, epochs: step.epochs, side: typeof step.side === 'number' ? step.side : 1 }]
       : [],
   );
   if (known.length < steps.length) return undefined;
   return {
-    phases: known.map((step) => `${step.kind} ${step.epochs}`).join(', '),
+    phases: known
+      .map(({ kind, epochs, side }) => `${kind} ${epochs}${side === 1 ? '' : ` at ${100 * side} %`}`)
+      .join(', '),
     epochs: known.reduce((sum, step) => sum + step.epochs, 0),
     samples: samples - holdout,
   };
