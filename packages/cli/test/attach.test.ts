@@ -50,7 +50,8 @@ test('the order of the classes is asked for, then a bundle is made that eval, in
     value: { code: 'USAGE', error: expect.stringMatching(/--classes/) },
   });
 
-  const small = [...attach, '--classes', 'classes.txt', '--branch-width', '16', '--branch-depth', '2'];
+  const design = ['--branch-width', '16', '--branch-depth', '2', '--branch-stride', '2'];
+  const small = [...attach, '--classes', 'classes.txt', ...design, '--views', '1', '--progressive'];
   const out = tierwise(...small, '--export-step', 'step');
   expect(out.value, out.stderr).toMatchObject({ phase: 'branch-real', step: 0 });
   expect(await readdir(join(folder, 'step'))).toEqual(['backbone.onnx', 'plan.json', 'step.onnx']);
@@ -147,6 +148,11 @@ test.each([
   [['squares.onnx', '--size', '30x30'], /takes pictures of 28x28/],
   [['classes.txt'], /classes.txt is not an ONNX file/],
   [['squares.onnx', '--classes', 'classes.txt', '--joint', '--teacher', 'int8'], /no network teaches here/],
+  [
+    ['squares.onnx', '--classes', 'classes.txt', '--joint', '--views', '2'],
+    /--views 2: no network teaches here/,
+  ],
+  [['squares.onnx', '--classes', 'classes.txt', '--joint', '--progressive'], /--progressive is for --freeze/],
   [['squares.onnx', '--classes', 'squares.onnx'], /the network tells 10 classes apart, squares.onnx lists/],
 ])('attach %j says what is wrong and writes nothing', async (args, message) => {
   const { status, value } = tierwise('attach', ...args, '--data', 'photos', '-o', 'not.tierwise');
