@@ -106,12 +106,11 @@ describe('phases with pictures of growing size', () => {
   test('a network or branch with a weight for each place of a map is refused by name', () => {
     checkAnySize(findNetwork('resnet18'), design);
     checkAnySize(findNetwork('mobilenet-v2'), design);
-    checkAnySize(undefined, design);
     for (const name of ['lenet', 'alexnet'])
       expect(() => checkAnySize(findNetwork(name), design)).toThrow(
         expect.objectContaining({ code: 'USAGE', message: expect.stringContaining(name) }),
       );
-    expect(() => checkAnySize(undefined, { ...design, dense: [32] })).toThrow(
+    expect(() => checkAnySize(findNetwork('resnet18'), { ...design, dense: [32] })).toThrow(
       expect.objectContaining({ code: 'USAGE', message: expect.stringContaining('its branch') }),
     );
   });

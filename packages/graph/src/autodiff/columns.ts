@@ -41,8 +41,8 @@ const leastChannels = 64;
 /**
  * Whether a convolution of one group is faster as one matrix product over the whole batch: onnxruntime multiplies the
  * weights with one picture after the other, and with few places a picture the weights are all that it reads. Measured with
- * 128 pictures on two cores, 512 channels: 4x4 places 68 ms as Conv, 97 as ConvTranspose and 48 so, 2x2 places 46, 88
- * and 12.
+ * 128 pictures on two cores, 512 channels: 4x4 places 68 ms as Conv, 97 as ConvTranspose and 29 as a product, 2x2 places
+ * 46, 88 and 8, the copies before and after it not counted; with them whole steps were slower from 64 places on.
  */
 export function isSmallMap(g: Window, channels: number, filters: number): boolean {
   return g.y[2]! * g.y[3]! <= mostPlaces && channels >= leastChannels && filters >= leastChannels;

@@ -51,8 +51,10 @@ export async function openBackbone(backbone: Backbone, threads: number): Promise
 
     let stemAlone: OrtSession | undefined;
     const atStem = async () => {
-      const piece = extract(model, { inputs: [ports.input], outputs: [ports.stem] });
-      stemAlone ??= await openSession(writeOnnx(piece), { threads });
+      stemAlone ??= await openSession(
+        writeOnnx(extract(model, { inputs: [ports.input], outputs: [ports.stem] })),
+        { threads },
+      );
       return stemAlone;
     };
 

@@ -49,25 +49,23 @@ export function progressive(phases: readonly PhaseSettings[]): PhaseSettings[] {
 
 /**
  * Whether pictures of a network, and stems of its branch, may have any size: not where a dense layer has a weight for
- * each place of a map. Without `network` only the branch is asked.
+ * each place of a map.
  * @throws TierwiseError USAGE naming what has such a layer
  */
-export function checkAnySize(network: Network | undefined, design: BranchDesign): void {
+export function checkAnySize(network: Network, design: BranchDesign): void {
   const refuse = (what: string) => {
     throw new TierwiseError(
       'USAGE',
       `--progressive: ${what} has a dense layer over its whole map, so its pictures cannot be smaller at first`,
     );
   };
-  if (network) {
-    const { channels, height, width } = network.input;
-    const parametersAt = (side: number) => {
-      const layers = new TrainingLayers(new GraphBuilder(network.name));
-      const dims = [1, channels, shrunkSide(height, side), shrunkSide(width, side)];
-      network.main(layers, network.stem(layers, { value: 'pixels', dims }), 2);
-      return JSON.stringify(layers.parameters.map(({ dims }) => dims));
-    };
-    if (stages.some(({ side }) => parametersAt(side) !== parametersAt(1))) refuse(network.name);
-  }
+  const { channels, height, width } = network.input;
+  const parametersAt = (side: number) => {
+    const layers = new TrainingLayers(new GraphBuilder(network.name));
+    const dims = [1, channels, shrunkSide(height, side), shrunkSide(width, side)];
+    network.main(layers, network.stem(layers, { value: 'pixels', dims }), 2);
+    return JSON.stringify(layers.parameters.map(({ dims }) => dims));
+  };
+  if (stages.some(({ side }) => parametersAt(side) !== parametersAt(1))) refuse(network.name);
   if (design.dense.length > 0) refuse('its branch');
 }
