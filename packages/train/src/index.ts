@@ -121,7 +121,7 @@ export { freshState, openStep, type StepRunner } from './step/step-runner.ts';
 export type { ByHead, EpochRecord } from './training/checkpoint.ts';
 export { backboneOf, type Phase, phaseOpener } from './training/phases.ts';
 export { type PortablePlan, writePortableStep } from './training/portable.ts';
-export { checkAnySize } from './training/progressive.ts';
+export { type AnySize, anySize } from './training/progressive.ts';
 export { phaseName, runCurves, runRecordFiles, writeRunRecord } from './training/run-record.ts';
 export { branchPhases, fineTuning, phasesOf, type Schedule, schedules } from './training/schedule.ts';
 export {

@@ -11,8 +11,8 @@ import { untrainedWeights } from '../src/networks/untrained.ts';
 import { freeDesign } from '../src/recipes/index.ts';
 import { shrunk } from '../src/step/shrink.ts';
 import { backboneOf, phaseOpener } from '../src/training/phases.ts';
-import { checkAnySize, progressive } from '../src/training/progressive.ts';
-import { branchPhases, phasesOf, rateOf } from '../src/training/schedule.ts';
+import { type AnySize, anySize, progressive } from '../src/training/progressive.ts';
+import { branchPhases, phasesOf, rateOf, schedules } from '../src/training/schedule.ts';
 import type { PhaseSettings, TrainingSettings } from '../src/training/settings.ts';
 import { type TrainOptions, train } from '../src/training/trainer.ts';
 import { tinyData } from './tiny-data.ts';
@@ -42,6 +42,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 const lenet = findNetwork('lenet');
+const resnet18 = findNetwork('resnet18');
 const backbone = backboneOf(lenet, untrainedWeights(lenet, 10, 1), 10);
 
 const options = (more: Partial<TrainOptions> = {}): TrainOptions => ({
@@ -60,10 +61,17 @@ describe('phases with pictures of growing size', () => {
     const sides = (phases: readonly PhaseSettings[]) =>
       phases.map(({ kind, epochs, side = 1 }) => `${kind} ${epochs} ${side}`);
     const common = { samples: 1000, batch: 10, progressive: true };
-    const resnet = findNetwork('resnet18');
-    expect(
-      sides(phasesOf(resnet, 'main-first', 'modern', { epochs: 14, branchEpochs: 32, ...common })),
-    ).toEqual(['main 7 0.5', 'main 3 0.75', 'main 4 1', 'branch-real 16 0.5', 'branch 8 0.75', 'branch 8 1']);
+    const inTurn = (progressive: AnySize) =>
+      phasesOf(resnet18, 'main-first', 'modern', { ...common, epochs: 14, branchEpochs: 32, progressive });
+    const main = ['main 7 0.5', 'main 3 0.75', 'main 4 1'];
+    const branch = ['branch-real 16 0.5', 'branch 8 0.75', 'branch 8 1'];
+    expect(sides(inTurn({ main: true, branch: true }))).toEqual([...main, ...branch]);
+    expect(sides(inTurn({ main: false, branch: true }))).toEqual(['main 14 1', ...branch]);
+    expect(sides(inTurn({ main: true, branch: false }))).toEqual([
+      ...main,
+      'branch-real 16 1',
+      'branch 16 1',
+    ]);
     expect(sides(branchPhases('xnor', { branchEpochs: 8, ...common }))).toEqual([
       'branch 4 0.5',
       'branch 2 0.75',
@@ -103,14 +111,24 @@ describe('phases with pictures of growing size', () => {
       ),
     ));
 
-  test('a network or branch with a weight for each place of a map is refused by name', () => {
-    checkAnySize(findNetwork('resnet18'), design);
-    checkAnySize(findNetwork('mobilenet-v2'), design);
-    for (const name of ['lenet', 'alexnet'])
-      expect(() => checkAnySize(findNetwork(name), design)).toThrow(
-        expect.objectContaining({ code: 'USAGE', message: expect.stringContaining(name) }),
-      );
-    expect(() => checkAnySize(findNetwork('resnet18'), { ...design, dense: [32] })).toThrow(
+  test('what has a weight for each place of a map does not begin small, and what has only such is refused by name', () => {
+    const flat = { ...design, dense: [32] };
+    const both = { main: true, branch: true };
+    for (const name of ['resnet18', 'mobilenet-v2'])
+      for (const schedule of schedules) expect(anySize(findNetwork(name), design, schedule)).toEqual(both);
+    for (const name of ['lenet', 'alexnet', 'vgg16']) {
+      const network = findNetwork(name);
+      expect(anySize(network, design, 'main-first')).toEqual({ main: false, branch: true });
+      for (const refused of [
+        () => anySize(network, design, 'joint'),
+        () => anySize(network, flat, 'main-first'),
+      ])
+        expect(refused).toThrow(
+          expect.objectContaining({ code: 'USAGE', message: expect.stringContaining(name) }),
+        );
+    }
+    expect(anySize(resnet18, flat, 'main-first')).toEqual({ main: true, branch: false });
+    expect(() => anySize(resnet18, flat, 'joint')).toThrow(
       expect.objectContaining({ code: 'USAGE', message: expect.stringContaining('its branch') }),
     );
   });

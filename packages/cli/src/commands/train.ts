@@ -1,8 +1,8 @@
 import { TierwiseError } from '@tierwise/core';
 import {
+  anySize,
   type BranchChoice,
   branchTemperature,
-  checkAnySize,
   findNetwork,
   freeDesign,
   type Network,
@@ -57,7 +57,11 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
   const network = findNetwork(flags.network);
   const schedule = oneOf('--schedule', flags.schedule, schedules);
   const branch = branchOf(network, flags);
-  if (flags.progressive) checkAnySize(network, branch.design);
+  const progressive = flags.progressive ? anySize(network, branch.design, schedule) : undefined;
+  if (progressive && !(progressive.main && progressive.branch))
+    terminal.note(
+      `--progressive: ${progressive.main ? 'the branch' : network.name} has a dense layer over its whole map, so only ${progressive.main ? `${network.name}'s pictures` : "the branch's stems"} are smaller at first`,
+    );
   const optimizer =
     flags.optimizer === undefined
       ? undefined
@@ -76,7 +80,7 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
     branchBatch: flags.branchBatch,
     samples: data.train.samples - holdout,
     batch,
-    progressive: flags.progressive,
+    progressive,
   });
   const settings: TrainingSettings = {
     network: flags.network,

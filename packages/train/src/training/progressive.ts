@@ -8,6 +8,7 @@ import { TrainingLayers } from '../layers/training.ts';
 import type { Network } from '../networks/index.ts';
 import type { BranchDesign } from '../recipes/index.ts';
 import { shrunkSide } from '../step/shrink.ts';
+import type { Schedule } from './schedule.ts';
 import type { PhaseSettings } from './settings.ts';
 
 /** Sides as a share of what they are, and until which share of all epochs. */
@@ -47,25 +48,32 @@ export function progressive(phases: readonly PhaseSettings[]): PhaseSettings[] {
   });
 }
 
+/** What of a training can begin with pictures, or stems, that are smaller than they are. */
+export interface AnySize {
+  readonly main: boolean;
+  readonly branch: boolean;
+}
+
 /**
- * Whether pictures of a network, and stems of its branch, may have any size: not where a dense layer has a weight for
- * each place of a map.
- * @throws TierwiseError USAGE naming what has such a layer
+ * Whether pictures of a network, and stems of a branch, may have any size: not where a dense layer has a weight for each
+ * place of a map. What is trained together has to be of any size together.
+ * @throws TierwiseError USAGE naming what has such a layer, where nothing is left that could begin small
  */
-export function checkAnySize(network: Network, design: BranchDesign): void {
-  const refuse = (what: string) => {
-    throw new TierwiseError(
-      'USAGE',
-      `--progressive: ${what} has a dense layer over its whole map, so its pictures cannot be smaller at first`,
-    );
-  };
+export function anySize(network: Network, design: BranchDesign, schedule: Schedule): AnySize {
+  const main = parametersAt(network, stages[0].side) === parametersAt(network, 1);
+  const branch = design.dense.length === 0;
+  if (schedule === 'joint' ? main && branch : main || branch) return { main, branch };
+  throw new TierwiseError(
+    'USAGE',
+    `--progressive: ${main ? 'its branch' : network.name} has a dense layer over its whole map, so its pictures cannot be smaller at first`,
+  );
+}
+
+/** Shapes of all parameters where pictures have this `side` as a share of the usual one. */
+function parametersAt(network: Network, side: number): string {
   const { channels, height, width } = network.input;
-  const parametersAt = (side: number) => {
-    const layers = new TrainingLayers(new GraphBuilder(network.name));
-    const dims = [1, channels, shrunkSide(height, side), shrunkSide(width, side)];
-    network.main(layers, network.stem(layers, { value: 'pixels', dims }), 2);
-    return JSON.stringify(layers.parameters.map(({ dims }) => dims));
-  };
-  if (stages.some(({ side }) => parametersAt(side) !== parametersAt(1))) refuse(network.name);
-  if (design.dense.length > 0) refuse('its branch');
+  const layers = new TrainingLayers(new GraphBuilder(network.name));
+  const dims = [1, channels, shrunkSide(height, side), shrunkSide(width, side)];
+  network.main(layers, network.stem(layers, { value: 'pixels', dims }), 2);
+  return JSON.stringify(layers.parameters.map(({ dims }) => dims));
 }

@@ -1,7 +1,7 @@
 import type { Network } from '../networks/index.ts';
 import type { RecipeName } from '../recipes/index.ts';
 import type { OptimizerName } from '../step/optimizer.ts';
-import { progressive } from './progressive.ts';
+import { type AnySize, progressive } from './progressive.ts';
 import type { PhaseKind, PhaseSettings } from './settings.ts';
 
 /**
@@ -41,8 +41,8 @@ export interface ScheduleOptions {
   /** Samples that are learnt from, and in one step: a warm-up takes at most a fifth of its phase. */
   readonly samples: number;
   readonly batch: number;
-  /** Whether pictures are small at first, see progressive.ts. */
-  readonly progressive?: boolean | undefined;
+  /** Which phases have small pictures at first, see progressive.ts. */
+  readonly progressive?: AnySize | undefined;
 }
 
 const longestWarmup = 200;
@@ -73,7 +73,9 @@ function withAdam(
  */
 export function branchPhases(
   recipe: RecipeName,
-  options: Omit<ScheduleOptions, 'epochs' | 'optimizer' | 'peakRate'>,
+  options: Omit<ScheduleOptions, 'epochs' | 'optimizer' | 'peakRate' | 'progressive'> & {
+    readonly progressive?: boolean | undefined;
+  },
 ): PhaseSettings[] {
   const { branchEpochs, branchRate = defaultBranchRate, branchBatch, samples } = options;
   const batch = branchBatch ?? options.batch;
@@ -118,6 +120,8 @@ export function phasesOf(
     warmup: warmup(epochs, options),
     weightDecay: chosen === usual.optimizer ? usual.weightDecay : chosen === 'adam' ? 1e-4 : 5e-3,
   };
-  const firsts = options.progressive ? progressive([first]) : [first];
-  return schedule === 'joint' ? firsts : [...firsts, ...branchPhases(recipe, options)];
+  const small = options.progressive;
+  const firsts = small?.main ? progressive([first]) : [first];
+  if (schedule === 'joint') return firsts;
+  return [...firsts, ...branchPhases(recipe, { ...options, progressive: small?.branch })];
 }
