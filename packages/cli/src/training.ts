@@ -118,17 +118,13 @@ export function trainingRun(folder: string, flags: TrainingFlags, terminal: Term
     checkpointSteps: flags.checkpointSteps,
     resume: flags.resume,
     signal,
-    onEpoch: (history: readonly EpochRecord[], settings: TrainingSettings) =>
-      writeRunRecord(folder, settings, history),
+    async onEpoch(history: readonly EpochRecord[], settings: TrainingSettings) {
+      if (last) terminal.note(progressText(last) + heldBackText(history.at(-1)?.heldBack));
+      await writeRunRecord(folder, settings, history);
+    },
     onProgress(p: TrainingProgress) {
-      if (last && (p.epoch !== last.epoch || p.phase !== last.phase || p.side !== last.side))
-        terminal.note(progressText(last));
       last = p;
       terminal.progress(`${progressText(p)}  ${secondsText(p.secondsLeft)} left`);
-      if (p.step === p.steps) {
-        terminal.note(progressText(p));
-        last = undefined;
-      }
     },
   };
 }
@@ -141,6 +137,12 @@ function progressText(p: TrainingProgress): string {
       : [`${head}: loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}`];
   });
   return `${phaseName(p.phase, p.side)}  epoch ${p.epoch}/${p.epochs}  step ${p.step}/${p.steps}  ${heads.join('  ')}  ${p.samplesPerSecond.toFixed(0)} samples/s`;
+}
+
+/** `shares` of the samples held back that were right after an epoch. */
+function heldBackText(shares: EpochRecord['heldBack'] = {}): string {
+  const texts = Object.entries(shares).map(([head, share]) => `${head} ${percent(share)}`);
+  return texts.length === 0 ? '' : `  of those held back: ${texts.join(', ')}`;
 }
 
 /**

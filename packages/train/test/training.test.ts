@@ -2,11 +2,15 @@ import { spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compileBranch } from '@tierwise/binary/compile';
 import { readSafetensors } from '@tierwise/core';
-import { GraphBuilder } from '@tierwise/graph';
+import { GraphBuilder, writeOnnx } from '@tierwise/graph';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { judgeBranch, openComposite } from '../src/bundle/evaluate.ts';
+import { networkComposite, subset } from '../src/bundle/make.ts';
 import { findNetwork, mirrorOf } from '../src/networks/index.ts';
 import { freeDesign } from '../src/recipes/index.ts';
+import { holdBack } from '../src/training/batches.ts';
 import type { EpochRecord } from '../src/training/checkpoint.ts';
 import { backboneOf } from '../src/training/phases.ts';
 import { runRecordFiles, writeRunRecord } from '../src/training/run-record.ts';
@@ -61,6 +65,44 @@ test('it learns, says how it goes, and the same seed gives the same weights', as
   expect(twice.weights).toEqual(once.weights);
   const other = await train(options({ settings: { ...settings, seed: 6 } }));
   expect(other.weights).not.toEqual(once.weights);
+});
+
+test('after each epoch it says how many held-back samples are right, as the composite has them', async () => {
+  const both = await train(options());
+  expect(both.history.map(({ heldBack }) => Object.keys(heldBack!))).toEqual(
+    Array.from({ length: 3 }, () => ['main', 'branch']),
+  );
+  const phases = [phase('main', 1), phase('branch-real', 1), phase('branch', 1)];
+  const inTurn = { ...settings, recipe: 'modern', phases } as const;
+  const turns = await train(options({ settings: inTurn }));
+  expect(turns.history.map(({ heldBack = {} }) => Object.keys(heldBack))).toEqual([['main'], [], ['branch']]);
+
+  const held = subset(data, holdBack(data.samples, settings.holdout, settings.seed).held);
+  for (const [how, { weights, history }] of [
+    [settings, both],
+    [inTurn, turns],
+  ] as const) {
+    const { model, ports, stemDims, preprocess } = networkComposite(how, weights, data.classes.length);
+    await using composite = await openComposite({
+      model: writeOnnx(model),
+      branch: compileBranch(model, {
+        input: ports.input,
+        outputs: [ports.stem, ports.branch],
+        halfPrecisionEnds: true,
+      }),
+      ports: {
+        ...ports,
+        input: { tensor: ports.input, dims: [1, 1, 28, 28] },
+        stem: { tensor: ports.stem, dims: [...stemDims] },
+      },
+      preprocess,
+      threads: 1,
+    });
+    const last = (head: 'main' | 'branch') => history.findLast((h) => h.heldBack?.[head])!.heldBack![head];
+    expect(await composite.mainAccuracy(held)).toBe(last('main'));
+    const { right } = judgeBranch((await composite.branch(held)).scores, held);
+    expect(right.reduce((a, b) => a + b, 0) / held.samples).toBe(last('branch'));
+  }
 });
 
 test('broken off anywhere and resumed it ends with the same weights, losses and accuracies', async () => {

@@ -4,7 +4,7 @@ import { writeFileWhole } from '../files.ts';
 import type { HeadName } from '../step/step.ts';
 import type { PhaseKind, PhaseSettings, TrainingSettings } from './settings.ts';
 
-/** One line of the run record. Losses are means, accuracies shares, over the epoch's training samples. */
+/** One line of the run record. Losses are means, accuracies shares, over the epoch's training samples as they were altered. */
 export interface EpochRecord {
   readonly phase: PhaseKind;
   /** From 1 in each phase. */
@@ -13,6 +13,8 @@ export interface EpochRecord {
   readonly side?: number;
   readonly losses: ByHead;
   readonly accuracies: ByHead;
+  /** Shares of held-back samples, see validate.ts, of what is in its final form. */
+  readonly heldBack?: ByHead;
   /** Learning rate of the epoch's last step. */
   readonly rate: number;
   readonly seconds: number;

@@ -1,9 +1,11 @@
 import { isTierwiseError, type Tensor, TierwiseError } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
+import { extract } from '@tierwise/graph';
 import { type Backbone, type OpenBackbone, openBackbone } from '../frozen/backbone.ts';
+import { takeWeights } from '../frozen/backbone-training.ts';
 import { int8Teacher } from '../frozen/int8.ts';
 import type { Weights } from '../layers/inference.ts';
-import { exportMain, pixelPreprocess, ports } from '../networks/export.ts';
+import { addBranch, exportComposite, exportMain, pixelPreprocess, ports } from '../networks/export.ts';
 import { findNetwork, type Network } from '../networks/index.ts';
 import { type StartingValues, startingValues } from '../start/drawn.ts';
 import { inherited } from '../start/inherited.ts';
@@ -12,6 +14,7 @@ import { optimizers } from '../step/optimizer.ts';
 import { attachedStep, branchStep, networkStep, type StepOptions, type TrainingStep } from '../step/step.ts';
 import { holdBack, unchanged } from './batches.ts';
 import { batchOf, type PhaseSettings, type TrainingSettings } from './settings.ts';
+import type { Deployed } from './validate.ts';
 
 /** A phase of a training, ready to be run. */
 export interface Phase extends AsyncDisposable {
@@ -25,6 +28,8 @@ export interface Phase extends AsyncDisposable {
   feeds(pixels: Tensor<'uint8'>, key?: string): Promise<Readonly<Record<string, Tensor>>>;
   /** Values that the step's parameters and statistics start with where no earlier phase has trained them. */
   start(): Promise<StartingValues>;
+  /** What it trains with these weights; absent where a branch's weights are not binary yet. */
+  deployed?(weights: Weights): Deployed;
 }
 
 /** Opens a phase; `weights` are those that earlier phases have trained. */
@@ -78,10 +83,21 @@ function phasesOfNetwork(around: Surroundings, known: KnownScores): PhaseOpener 
       return branchPhase(backboneOf(network, weights, classes), around, known)(phase, weights);
     const branch = phase.kind === 'joint' ? settings : undefined;
     const step = networkStep(network, branch, stepOptions(settings, phase, classes));
-    return onPixels(step, async () => {
-      const { train } = holdBack(data.samples, settings.holdout, settings.seed);
-      return settled(network, startingValues(step, settings.seed), { data, samples: train, threads });
-    });
+    return {
+      ...onPixels(step, async () => {
+        const { train } = holdBack(data.samples, settings.holdout, settings.seed);
+        return settled(network, startingValues(step, settings.seed), { data, samples: train, threads });
+      }),
+      deployed: (trained) => ({
+        model: (branch
+          ? exportComposite(network, trained, classes, { smallEnds: true, branch })
+          : exportMain(network, trained, classes)
+        ).model,
+        input: ports.input,
+        preprocess: pixelPreprocess(network),
+        heads: { main: ports.main, ...(branch && { branch: ports.branch }) },
+      }),
+    };
   };
 }
 
@@ -102,9 +118,13 @@ function branchPhase(backbone: Backbone, around: Surroundings, known: KnownScore
       await using opened = await openBackbone(backbone, threads);
       checkClasses(opened, settings.network, classes);
       const step = trainable(() => attachedStep(backbone, opened.stemDims, settings, options));
-      return onPixels(step, async () =>
-        inherited(startingValues(step, settings.seed), step.parameters, backbone),
-      );
+      const { stemDims } = opened;
+      return {
+        ...onPixels(step, async () =>
+          inherited(startingValues(step, settings.seed), step.parameters, backbone),
+        ),
+        deployed: (trained) => withBranch(backbone, settings, trained, { stemDims, classes, joint: true }),
+      };
     }
     const teacher =
       settings.teacher === 'int8' ? await int8Teacher(backbone, examples(around), threads) : backbone;
@@ -127,6 +147,10 @@ function branchPhase(backbone: Backbone, around: Surroundings, known: KnownScore
         },
         start: async () =>
           inherited(startingValues(step, settings.seed, 'branch'), step.parameters, backbone),
+        ...(phase.kind === 'branch' && {
+          deployed: (trained: Weights) =>
+            withBranch(backbone, settings, trained, { stemDims: opened.stemDims, classes, joint: false }),
+        }),
         [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
       };
     } catch (error) {
@@ -177,6 +201,25 @@ function checkClasses(backbone: OpenBackbone, name: string, classes: number): vo
       scores,
       classes,
     });
+}
+
+/** A backbone's stem with its branch; where both were trained jointly the rest of it too, with the weights of that. */
+function withBranch(
+  { model, ports: { input, stem, scores }, preprocess }: Backbone,
+  branch: TrainingSettings,
+  weights: Weights,
+  how: { readonly stemDims: readonly number[]; readonly classes: number; readonly joint: boolean },
+): Deployed {
+  const { stemDims: dims, classes, joint } = how;
+  const piece = extract(model, { inputs: [input], outputs: joint ? [stem, scores] : [stem] });
+  if (joint) takeWeights(piece, weights);
+  addBranch(piece, branch, weights, { stem: { tensor: stem, dims }, classes, smallEnds: true });
+  return {
+    model: piece,
+    input,
+    preprocess,
+    heads: { ...(joint && { main: scores }), branch: ports.branch },
+  };
 }
 
 /** Stem and main network as they will be deployed. */

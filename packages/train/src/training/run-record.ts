@@ -42,9 +42,10 @@ export function runCurves(history: readonly EpochRecord[]): Block[] {
       const y = of(record);
       return y === undefined ? [] : [{ x: i + 1, y }];
     });
-  const byHead = (what: 'losses' | 'accuracies', times = 1) =>
-    heads.flatMap((name) => {
-      const points = curve((record) => record[what][name]).map(({ x, y }) => ({ x, y: y * times }));
+  const byHead = (what: 'losses' | 'accuracies' | 'heldBack', times = 1) =>
+    heads.flatMap((head) => {
+      const points = curve((record) => record[what]?.[head]).map(({ x, y }) => ({ x, y: y * times }));
+      const name = what === 'heldBack' ? `${head}, held back` : head;
       return points.length === 0 ? [] : [{ name, points }];
     });
   const marks = history.flatMap(({ phase, side }, i) =>
@@ -64,10 +65,10 @@ export function runCurves(history: readonly EpochRecord[]): Block[] {
     },
     {
       kind: 'lines',
-      title: 'Accuracy on training samples',
+      title: 'Accuracy on training samples as they were altered, and on samples held back',
       x,
       y: { label: '%' },
-      series: byHead('accuracies', 100),
+      series: [...byHead('accuracies', 100), ...byHead('heldBack', 100)],
       marks,
     },
     {
@@ -90,15 +91,17 @@ function runPage(settings: TrainingSettings, history: readonly EpochRecord[]): s
       head: [
         'epoch',
         'phase',
-        ...heads.flatMap((head) => [`${head} loss`, `${head} accuracy, %`]),
+        ...heads.flatMap((head) => [`${head} loss`, `${head} accuracy, %`, 'held back, %']),
         'seconds',
       ],
-      rows: history.map(({ phase, epoch, side, losses, accuracies, seconds }) => [
+      rows: history.map(({ phase, epoch, side, losses, accuracies, heldBack, seconds }) => [
         `${epoch}`,
         phaseName(phase, side),
         ...heads.flatMap((head): (string | number)[] => {
           const [loss, accuracy] = [losses[head], accuracies[head]];
-          return loss === undefined || accuracy === undefined ? ['', ''] : [loss, 100 * accuracy];
+          if (loss === undefined || accuracy === undefined) return ['', '', ''];
+          const held = heldBack?.[head];
+          return [loss, 100 * accuracy, held === undefined ? '' : 100 * held];
         }),
         seconds,
       ]),

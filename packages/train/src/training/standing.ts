@@ -9,6 +9,7 @@ import { batchOf, type TrainingSettings } from './settings.ts';
 /** Which samples are learnt from, and how many steps they make. */
 export interface Lessons {
   readonly learnt: Uint32Array;
+  readonly held: Uint32Array;
   /** Steps of an epoch, for each phase. */
   readonly stepsPerEpoch: readonly number[];
   /** Steps of each phase. */
@@ -23,7 +24,7 @@ export function lessonsOf({
   readonly settings: TrainingSettings;
   readonly data: Dataset;
 }): Lessons {
-  const learnt = holdBack(data.samples, settings.holdout, settings.seed).train;
+  const { train: learnt, held } = holdBack(data.samples, settings.holdout, settings.seed);
   const batches = settings.phases.map((phase) => batchOf(settings, phase));
   const stepsPerEpoch = batches.map((batch) => Math.floor(learnt.length / batch));
   const classes = new Set(learnt.map((sample) => data.labels[sample]!));
@@ -40,7 +41,8 @@ export function lessonsOf({
       `${learnt.length} training samples, the held back ones aside, are less than a batch of ${batch}`,
       { samples: learnt.length, batch },
     );
-  return { learnt, stepsPerEpoch, steps: settings.phases.map(({ epochs }, i) => epochs * stepsPerEpoch[i]!) };
+  const steps = settings.phases.map(({ epochs }, i) => epochs * stepsPerEpoch[i]!);
+  return { learnt, held, stepsPerEpoch, steps };
 }
 
 /** A phase under way. */

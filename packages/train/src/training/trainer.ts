@@ -11,6 +11,7 @@ import { type Phase, phaseOpener } from './phases.ts';
 import { rateOf } from './schedule.ts';
 import { batchOf, type PhaseKind, type PhaseSettings, type TrainingSettings } from './settings.ts';
 import { type Lessons, lessonsOf, type Resumed, standingOf, untouched } from './standing.ts';
+import { validate } from './validate.ts';
 
 /** How far a training has come. Epochs and steps are those of the phase; means and shares are over the epoch so far. */
 export interface TrainingProgress {
@@ -111,7 +112,7 @@ async function runPhase(run: PhaseRun): Promise<void> {
   const { seed } = settings;
   const batch = batchOf(settings, phase);
   const { step } = opened;
-  const { learnt } = run.lessons;
+  const { learnt, held } = run.lessons;
   const stepsPerEpoch = run.lessons.stepsPerEpoch[run.index]!;
   const steps = run.lessons.steps[run.index]!;
   // Draws are named by epochs and steps counted over all phases.
@@ -146,7 +147,11 @@ async function runPhase(run: PhaseRun): Promise<void> {
   const views = opened.frozen ? settings.views : undefined;
   const drawn = (epoch: number) => (views ? (epochsBefore + epoch) % views : epochsBefore + epoch);
 
-  const startedAt = performance.now();
+  /** What this phase has trained so far. */
+  const trained = (): Map<string, Float32Array> =>
+    new Map([...step.parameters, ...step.statistics].map(({ name }) => [name, runner.state.get(name)!.data]));
+
+  let startedAt = performance.now();
   const startedWith = done;
   let epochStartedAt = startedAt;
   let order: Uint32Array | undefined;
@@ -195,7 +200,10 @@ async function runPhase(run: PhaseRun): Promise<void> {
       secondsLeft: ((steps - done) * batch) / perSecond,
     });
     if (seen === stepsPerEpoch) {
-      const seconds = (performance.now() - epochStartedAt) / 1000;
+      const ended = performance.now();
+      const heldBack =
+        opened.deployed &&
+        (await validate(opened.deployed(new Map([...weights, ...trained()])), data, held, threads));
       const { kind, side } = phase;
       history.push({
         phase: kind,
@@ -203,10 +211,12 @@ async function runPhase(run: PhaseRun): Promise<void> {
         ...(side === undefined ? {} : { side }),
         losses,
         accuracies,
+        ...(heldBack && { heldBack }),
         rate,
-        seconds,
+        seconds: (ended - epochStartedAt) / 1000,
       });
       epochStartedAt = performance.now();
+      startedAt += epochStartedAt - ended;
     }
     const aborted = options.signal?.aborted === true;
     const isEnd = seen === stepsPerEpoch;
@@ -219,7 +229,6 @@ async function runPhase(run: PhaseRun): Promise<void> {
         { step: done, phase: phase.kind },
       );
   }
-  const { state } = runner;
-  for (const name of state.keys()) weights.delete(name);
-  for (const { name } of [...step.parameters, ...step.statistics]) weights.set(name, state.get(name)!.data);
+  for (const name of runner.state.keys()) weights.delete(name);
+  for (const [name, values] of trained()) weights.set(name, values);
 }

@@ -1,0 +1,61 @@
+import { argmax, normalize, type PreprocessSpec, tensor } from '@tierwise/core';
+import type { Dataset } from '@tierwise/data';
+import { type ModelProto, writeOnnx } from '@tierwise/graph';
+import { openSession } from '@tierwise/ort';
+import { fixedBatch } from '../frozen/backbone.ts';
+import type { HeadName } from '../step/step.ts';
+import { unchanged } from './batches.ts';
+import type { ByHead } from './checkpoint.ts';
+
+/** What a phase trains, in the form in which it will be deployed. */
+export interface Deployed {
+  /** Takes `input` float32 [n, c, h, w], what `preprocess` makes of pixels. */
+  readonly model: ModelProto;
+  readonly input: string;
+  readonly preprocess: PreprocessSpec;
+  /** Names of the scores, float32 [n, classes]. */
+  readonly heads: Readonly<Partial<Record<HeadName, string>>>;
+}
+
+/** Samples that are looked at, at most: 1,000 tell an accuracy within 3 points, and cost a fiftieth of an epoch. */
+const mostSamples = 1000;
+const largestBatch = 100;
+
+/**
+ * The share that each head gets right of `samples` of `data`, of which the first 1,000 are taken: those that the training
+ * holds back tell what the accuracy on its own, moved and cut pictures does not, and more so under dropout.
+ */
+export async function validate(
+  { model, input, preprocess, heads }: Deployed,
+  data: Dataset,
+  samples: Uint32Array,
+  threads: number,
+): Promise<ByHead> {
+  const batch = fixedBatch(model, input) ?? Math.min(largestBatch, samples.length);
+  const batches = Math.floor(Math.min(mostSamples, samples.length) / batch);
+  if (batches === 0) return {};
+  const { channels, height, width } = preprocess;
+  const right = new Map<string, number>();
+  const session = await openSession(writeOnnx(model), { threads });
+  try {
+    for (let i = 0; i < batches; i++) {
+      const these = samples.subarray(i * batch, (i + 1) * batch);
+      const pixels = normalize(unchanged(data, these).data, preprocess);
+      const outputs = await session.run(
+        new Map([[input, tensor('float32', [batch, channels, height, width], pixels)]]),
+      );
+      for (const [head, name] of Object.entries(heads)) {
+        const { data: scores, dims } = outputs.get(name)!;
+        const classes = dims[1]!;
+        const hits = these.reduce((sum, sample, n) => {
+          const row = (scores as Float32Array).subarray(n * classes, (n + 1) * classes);
+          return sum + Number(argmax(row) === data.labels[sample]);
+        }, 0);
+        right.set(head, (right.get(head) ?? 0) + hits);
+      }
+    }
+  } finally {
+    await session.dispose();
+  }
+  return Object.fromEntries([...right].map(([head, hits]) => [head, hits / (batches * batch)]));
+}
