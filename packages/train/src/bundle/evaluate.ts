@@ -16,6 +16,7 @@ import { type OrtSession, openSession } from '@tierwise/ort';
 import type { Artifact, CodecPolicy, LoadedSection, Manifest } from '@tierwise/plan';
 import { pack, unpack } from '@tierwise/wire';
 import { type Interval, wilson } from '../design/interval.ts';
+import { samplesAtOnce } from '../training/batches.ts';
 import { atThreshold, type ExitSample } from './threshold.ts';
 
 /** What `tierwise eval` prints. Accuracies and rates are shares, with 95 % intervals; bytes are those of the file. */
@@ -58,10 +59,6 @@ export interface Measured extends AsyncDisposable {
     wanted?: (sample: number) => boolean,
   ): Promise<{ right: Uint8Array; payloadBytes: Uint32Array }>;
 }
-
-/** Samples that are measured together, and most numbers of their pictures. */
-const largestBatch = 200;
-const mostInputs = 2 ** 22;
 
 /**
  * Opens a composite for measuring. `ports` names its tensors as the manifest does.
@@ -121,7 +118,7 @@ function measure(
   preprocess: PreprocessSpec,
 ): Measured {
   const inputSize = elementCount(ports.input.dims);
-  const batch = Math.max(1, Math.min(largestBatch, Math.floor(mostInputs / inputSize)));
+  const batch = samplesAtOnce(inputSize);
   const pixels = (data: Dataset, from: number, to: number) =>
     tensor(
       'float32',
@@ -253,8 +250,9 @@ export async function judge(
   { finish = () => true, onProgress, signal }: JudgeOptions = {},
 ): Promise<ExitSample[]> {
   const samples: ExitSample[] = [];
-  for (let from = 0; from < data.samples; from += largestBatch) {
-    const part = slice(data, from, Math.min(data.samples, from + largestBatch));
+  const batch = samplesAtOnce(data.channels * data.height * data.width);
+  for (let from = 0; from < data.samples; from += batch) {
+    const part = slice(data, from, Math.min(data.samples, from + batch));
     const { stems, scores } = await composite.branch(part, undefined, signal);
     const { entropies, right } = judgeBranch(scores, part);
     const rest = await composite.rest(part, stems, codec, (sample) => finish(entropies[sample]!));

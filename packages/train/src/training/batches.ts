@@ -59,6 +59,14 @@ export function augment(
   }
 }
 
+/** Samples that are measured together, and most numbers of their pictures: maps inside a network are larger. */
+const mostMeasured = 200;
+const mostNumbers = 2 ** 22;
+
+/** How many samples of `size` numbers are measured together. */
+export const samplesAtOnce = (size: number): number =>
+  Math.max(1, Math.min(mostMeasured, Math.floor(mostNumbers / size)));
+
 /** The samples `indices` of `data` as they are, uint8 [n, c, h, w]. */
 export function unchanged(data: Dataset, indices: Uint32Array): Tensor<'uint8'> {
   const { pixels } = emptyBatch(data, indices.length, []);

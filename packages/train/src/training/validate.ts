@@ -4,7 +4,7 @@ import { type ModelProto, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 import { fixedBatch } from '../frozen/backbone.ts';
 import type { HeadName } from '../step/step.ts';
-import { unchanged } from './batches.ts';
+import { samplesAtOnce, unchanged } from './batches.ts';
 import type { ByHead } from './checkpoint.ts';
 
 /** What a phase trains, in the form in which it will be deployed. */
@@ -19,7 +19,6 @@ export interface Deployed {
 
 /** Samples that are looked at, at most: 1,000 tell an accuracy within 3 points, and cost a fiftieth of an epoch. */
 const mostSamples = 1000;
-const largestBatch = 100;
 
 /**
  * The share that each head gets right of `samples` of `data`, of which the first 1,000 are taken: those that the training
@@ -31,10 +30,11 @@ export async function validate(
   samples: Uint32Array,
   threads: number,
 ): Promise<ByHead> {
-  const batch = fixedBatch(model, input) ?? Math.min(largestBatch, samples.length);
-  const batches = Math.floor(Math.min(mostSamples, samples.length) / batch);
-  if (batches === 0) return {};
   const { channels, height, width } = preprocess;
+  const batch =
+    fixedBatch(model, input) ?? Math.min(samplesAtOnce(channels * height * width), samples.length);
+  const batches = Math.floor(Math.min(mostSamples, samples.length) / batch);
+  if (samples.length === 0 || batches === 0) return {};
   const right = new Map<string, number>();
   const session = await openSession(writeOnnx(model), { threads });
   try {
