@@ -17,6 +17,7 @@ import type { Artifact, CodecPolicy, LoadedSection, Manifest } from '@tierwise/p
 import { pack, unpack } from '@tierwise/wire';
 import { type Interval, wilson } from '../design/interval.ts';
 import { samplesAtOnce } from '../training/batches.ts';
+import { predicted } from '../training/validate.ts';
 import { atThreshold, type ExitSample } from './threshold.ts';
 
 /** What `tierwise eval` prints. Accuracies and rates are shares, with 95 % intervals; bytes are those of the file. */
@@ -192,11 +193,6 @@ function measure(
       await Promise.all([whole.dispose(), rest.dispose(), program.dispose()]);
     },
   };
-}
-
-function predicted(scores: Tensor, row: number): number {
-  const classes = scores.dims[1]!;
-  return argmax((scores.data as Float32Array).subarray(row * classes, (row + 1) * classes));
 }
 
 function hits(scores: Tensor, data: Dataset, from: number): number[] {

@@ -1,4 +1,4 @@
-import { argmax, normalize, type PreprocessSpec, tensor } from '@tierwise/core';
+import { argmax, normalize, type PreprocessSpec, type Tensor, tensor } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
 import { type ModelProto, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
@@ -17,8 +17,17 @@ export interface Deployed {
   readonly heads: Readonly<Partial<Record<HeadName, string>>>;
 }
 
-/** Samples that are looked at, at most: 1,000 tell an accuracy within 3 points, and cost a fiftieth of an epoch. */
+/**
+ * Samples that are looked at, at most: 1,000 tell an accuracy within 3 points. AlexNet's take 2.4 s, of an epoch of 105 s
+ * on 18,000 pictures.
+ */
 const mostSamples = 1000;
+
+/** The class with the highest score in a `row` of scores [n, classes]. */
+export function predicted(scores: Tensor, row: number): number {
+  const classes = scores.dims[1]!;
+  return argmax((scores.data as Float32Array).subarray(row * classes, (row + 1) * classes));
+}
 
 /**
  * The share that each head gets right of `samples` of `data`, of which the first 1,000 are taken: those that the training
@@ -45,12 +54,8 @@ export async function validate(
         new Map([[input, tensor('float32', [batch, channels, height, width], pixels)]]),
       );
       for (const [head, name] of Object.entries(heads)) {
-        const { data: scores, dims } = outputs.get(name)!;
-        const classes = dims[1]!;
-        const hits = these.reduce((sum, sample, n) => {
-          const row = (scores as Float32Array).subarray(n * classes, (n + 1) * classes);
-          return sum + Number(argmax(row) === data.labels[sample]);
-        }, 0);
+        const scores = outputs.get(name)!;
+        const hits = these.filter((sample, n) => predicted(scores, n) === data.labels[sample]).length;
         right.set(head, (right.get(head) ?? 0) + hits);
       }
     }
