@@ -65,9 +65,9 @@ export function runCurves(history: readonly EpochRecord[]): Block[] {
     },
     {
       kind: 'lines',
-      title: 'Accuracy on training samples as they were altered, and on samples held back',
+      title: 'Accuracy',
       x,
-      y: { label: '%' },
+      y: { label: '% of altered training samples, or of samples held back' },
       series: [...byHead('accuracies', 100), ...byHead('heldBack', 100)],
       marks,
     },
@@ -91,7 +91,7 @@ function runPage(settings: TrainingSettings, history: readonly EpochRecord[]): s
       head: [
         'epoch',
         'phase',
-        ...heads.flatMap((head) => [`${head} loss`, `${head} accuracy, %`, 'held back, %']),
+        ...heads.flatMap((head) => [`${head} loss`, `${head} accuracy, %`, `${head} held back, %`]),
         'seconds',
       ],
       rows: history.map(({ phase, epoch, side, losses, accuracies, heldBack, seconds }) => [
