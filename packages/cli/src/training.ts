@@ -231,7 +231,7 @@ export function withTrainingOptions(command: Command): Command {
     )
     .option(
       '--progressive',
-      'half of the epochs with pictures of half the height and width, a quarter with three quarters, which saves about two fifths of the time; of networks and branches that average their last map',
+      'half of the epochs with pictures of half the height and width, a quarter with three quarters, which saves about two fifths of the time; for what averages its last map: the network, its branch, or both',
       false,
     )
     .option('--smoothing <share>', 'of each target, spread over all classes', real(0, 0.99), 0)

@@ -63,9 +63,10 @@ export function anySize(network: Network, design: BranchDesign, schedule: Schedu
   const main = parametersAt(network, stages[0].side) === parametersAt(network, 1);
   const branch = design.dense.length === 0;
   if (schedule === 'joint' ? main && branch : main || branch) return { main, branch };
+  const instead = main || branch ? '; with --schedule main-first the other part can begin small' : '';
   throw new TierwiseError(
     'USAGE',
-    `--progressive: ${main ? 'its branch' : network.name} has a dense layer over its whole map, so its pictures cannot be smaller at first`,
+    `--progressive: ${main ? 'its branch' : network.name} has a dense layer over its whole map, so its pictures cannot be smaller at first${instead}`,
   );
 }
 
