@@ -2,14 +2,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { random, tensor } from '@tierwise/core';
-import { GraphBuilder, writeOnnx } from '@tierwise/graph';
+import { extract, GraphBuilder, type ModelProto, writeOnnx } from '@tierwise/graph';
 import { openSession } from '@tierwise/ort';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { shrunk } from '../src/layers/shrink.ts';
+import { ports } from '../src/networks/export.ts';
 import { findNetwork } from '../src/networks/index.ts';
 import { untrainedWeights } from '../src/networks/untrained.ts';
 import { freeDesign } from '../src/recipes/index.ts';
-import { shrunk } from '../src/step/shrink.ts';
 import { backboneOf, phaseOpener } from '../src/training/phases.ts';
 import { type AnySize, anySize, progressive } from '../src/training/progressive.ts';
 import { branchPhases, phasesOf, rateOf, schedules } from '../src/training/schedule.ts';
@@ -243,4 +244,58 @@ describe('views', () => {
     const resumed = await train(options({ settings: viewed(2), checkpoint, resume: true }));
     expect(fingerprints(resumed.weights)).toEqual(fingerprints(two.weights));
   });
+});
+
+/** How far the scores `to` of two tensors `from` are apart that have the same averages over 2 x 2 numbers. */
+async function tellsApart(
+  model: ModelProto,
+  [from, to]: readonly [string, string],
+  dims: readonly [number, number, number],
+): Promise<number> {
+  const [c, h, w] = dims;
+  const session = await openSession(writeOnnx(extract(model, { inputs: [from], outputs: [to] })));
+  try {
+    const r = random(2);
+    const x = Float32Array.from({ length: c * h * w }, () => Math.floor(r.uniform() * 256));
+    const averages = x.map((_, at) => {
+      const [row, column] = [Math.floor(at / w) % h, at % w];
+      const corner = at - (row % 2) * w - (column % 2);
+      return (x[corner]! + x[corner + 1]! + x[corner + w]! + x[corner + w + 1]!) / 4;
+    });
+    const [one, other] = await Promise.all(
+      [x, averages].map(async (data) => {
+        const found = await session.run({ [from]: tensor('float32', [1, c, h, w], data) });
+        return found.get(to)!.data as Float32Array;
+      }),
+    );
+    return Math.max(...one!.map((score, i) => Math.abs(score - other![i]!)));
+  } finally {
+    await session.dispose();
+  }
+}
+
+test('what is held back is seen as small as what is learnt from', async () => {
+  const network = findNetwork('mobilenet-v2-0.25');
+  const usual = { epochs: 1, optimizer: 'adam', peakRate: 1e-3, warmup: 1, weightDecay: 0 } as const;
+  const weights = untrainedWeights(network, 10, 1, settings);
+  for (const kind of ['main', 'joint', 'branch'] as const) {
+    const ofBranch = kind === 'branch';
+    const open = phaseOpener({
+      settings: { ...settings, network: network.name },
+      data,
+      threads: 1,
+      ...(ofBranch && { backbone }),
+    });
+    const trained = ofBranch ? untrainedWeights(lenet, 10, 1, settings) : weights;
+    for (const side of [0.5, 1]) {
+      await using phase = await open({ kind, ...usual, side }, new Map());
+      const { model, input, heads } = phase.deployed!(trained);
+      const seen = ofBranch ? ([ports.stem, [20, 12, 12]] as const) : ([input, [3, 32, 32]] as const);
+      for (const scores of Object.values(heads)) {
+        const apart = await tellsApart(model, [seen[0], scores], seen[1]);
+        if (side === 1) expect(apart).toBeGreaterThan(0.01);
+        else expect(apart).toBeLessThan(1e-3);
+      }
+    }
+  }
 });

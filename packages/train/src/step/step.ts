@@ -20,11 +20,11 @@ import {
 import type { Backbone } from '../frozen/backbone.ts';
 import { writeBackbone } from '../frozen/backbone-training.ts';
 import type { Feature } from '../layers/layers.ts';
+import { shrunk } from '../layers/shrink.ts';
 import { type Mask, type Parameter, type Statistic, TrainingLayers } from '../layers/training.ts';
 import type { Network } from '../networks/index.ts';
 import { type BranchChoice, findRecipe } from '../recipes/index.ts';
 import { keepInRange, type Optimizer } from './optimizer.ts';
-import { shrunk } from './shrink.ts';
 
 /** A tensor that lives from step to step: parameter, running statistic or slot of the optimiser; float32. */
 export interface StateTensor {

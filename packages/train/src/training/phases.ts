@@ -28,7 +28,10 @@ export interface Phase extends AsyncDisposable {
   feeds(pixels: Tensor<'uint8'>, key?: string): Promise<Readonly<Record<string, Tensor>>>;
   /** Values that the step's parameters and statistics start with where no earlier phase has trained them. */
   start(): Promise<StartingValues>;
-  /** What it trains with these weights; absent where a branch's weights are not binary yet. */
+  /**
+   * What it trains with these weights, as it sees things: smaller where the phase has a side. Absent where a branch's
+   * weights are not binary yet.
+   */
   deployed?(weights: Weights): Deployed;
 }
 
@@ -83,6 +86,7 @@ function phasesOfNetwork(around: Surroundings, known: KnownScores): PhaseOpener 
       return branchPhase(backboneOf(network, weights, classes), around, known)(phase, weights);
     const branch = phase.kind === 'joint' ? settings : undefined;
     const step = networkStep(network, branch, stepOptions(settings, phase, classes));
+    const { side = 1 } = phase;
     return {
       ...onPixels(step, async () => {
         const { train } = holdBack(data.samples, settings.holdout, settings.seed);
@@ -90,8 +94,8 @@ function phasesOfNetwork(around: Surroundings, known: KnownScores): PhaseOpener 
       }),
       deployed: (trained) => ({
         model: (branch
-          ? exportComposite(network, trained, classes, { smallEnds: true, branch })
-          : exportMain(network, trained, classes)
+          ? exportComposite(network, trained, classes, { smallEnds: true, branch, side })
+          : exportMain(network, trained, classes, side)
         ).model,
         input: ports.input,
         preprocess: pixelPreprocess(network),
@@ -123,7 +127,7 @@ function branchPhase(backbone: Backbone, around: Surroundings, known: KnownScore
         ...onPixels(step, async () =>
           inherited(startingValues(step, settings.seed), step.parameters, backbone),
         ),
-        deployed: (trained) => withBranch(backbone, settings, trained, { stemDims, classes, joint: true }),
+        deployed: (trained) => withBranch(backbone, settings, trained, { stemDims, classes, phase }),
       };
     }
     const teacher =
@@ -149,7 +153,7 @@ function branchPhase(backbone: Backbone, around: Surroundings, known: KnownScore
           inherited(startingValues(step, settings.seed, 'branch'), step.parameters, backbone),
         ...(phase.kind === 'branch' && {
           deployed: (trained: Weights) =>
-            withBranch(backbone, settings, trained, { stemDims: opened.stemDims, classes, joint: false }),
+            withBranch(backbone, settings, trained, { stemDims: opened.stemDims, classes, phase }),
         }),
         [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
       };
@@ -208,12 +212,14 @@ function withBranch(
   { model, ports: { input, stem, scores }, preprocess }: Backbone,
   branch: TrainingSettings,
   weights: Weights,
-  how: { readonly stemDims: readonly number[]; readonly classes: number; readonly joint: boolean },
+  how: { readonly stemDims: readonly number[]; readonly classes: number; readonly phase: PhaseSettings },
 ): Deployed {
-  const { stemDims: dims, classes, joint } = how;
+  const { stemDims: dims, classes, phase } = how;
+  const { side = 1 } = phase;
+  const joint = phase.kind === 'joint';
   const piece = extract(model, { inputs: [input], outputs: joint ? [stem, scores] : [stem] });
   if (joint) takeWeights(piece, weights);
-  addBranch(piece, branch, weights, { stem: { tensor: stem, dims }, classes, smallEnds: true });
+  addBranch(piece, branch, weights, { stem: { tensor: stem, dims }, classes, smallEnds: true, side });
   return {
     model: piece,
     input,

@@ -4,10 +4,10 @@
  */
 import { TierwiseError } from '@tierwise/core';
 import { GraphBuilder } from '@tierwise/graph';
+import { shrunkSide } from '../layers/shrink.ts';
 import { TrainingLayers } from '../layers/training.ts';
 import type { Network } from '../networks/index.ts';
 import type { BranchDesign } from '../recipes/index.ts';
-import { shrunkSide } from '../step/shrink.ts';
 import type { Schedule } from './schedule.ts';
 import type { PhaseSettings } from './settings.ts';
 

@@ -7,7 +7,7 @@ import type { HeadName } from '../step/step.ts';
 import { samplesAtOnce, unchanged } from './batches.ts';
 import type { ByHead } from './checkpoint.ts';
 
-/** What a phase trains, in the form in which it will be deployed. */
+/** What a phase trains, in the form in which it will be deployed, save that what it sees is as small as in the phase. */
 export interface Deployed {
   /** Takes `input` float32 [n, c, h, w], what `preprocess` makes of pixels. */
   readonly model: ModelProto;
@@ -31,7 +31,9 @@ export function predicted(scores: Tensor, row: number): number {
 
 /**
  * The share that each head gets right of `samples` of `data`, of which the first 1,000 are taken: those that the training
- * holds back tell what the accuracy on its own, moved and cut pictures does not, and more so under dropout.
+ * holds back tell what the accuracy on its own, moved and cut pictures does not, and more so under dropout. They are seen as
+ * small as those, where it begins with small ones: a network that has seen no other guesses at whole ones (a ResNet-18 with 63 %
+ * of its training pictures right at half of the sides had 27 % of whole ones).
  */
 export async function validate(
   { model, input, preprocess, heads }: Deployed,

@@ -1,6 +1,6 @@
 import { tensor } from '@tierwise/core';
 import type { GraphBuilder } from '@tierwise/graph';
-import type { Feature } from '../layers/layers.ts';
+import type { Feature } from './layers.ts';
 
 /** A side of `size` at this `share` of itself, at least 1. */
 export const shrunkSide = (size: number, share: number): number => Math.max(1, Math.round(size * share));
