@@ -83,6 +83,7 @@ export function runCurves(history: readonly EpochRecord[]): Block[] {
 }
 
 function runPage(settings: TrainingSettings, history: readonly EpochRecord[]): string {
+  const trained = heads.filter((head) => history.some(({ losses }) => losses[head] !== undefined));
   const blocks: Block[] = [
     ...runCurves(history),
     {
@@ -91,13 +92,13 @@ function runPage(settings: TrainingSettings, history: readonly EpochRecord[]): s
       head: [
         'epoch',
         'phase',
-        ...heads.flatMap((head) => [`${head} loss`, `${head} accuracy, %`, `${head} held back, %`]),
+        ...trained.flatMap((head) => [`${head} loss`, `${head} accuracy, %`, `${head} held back, %`]),
         'seconds',
       ],
       rows: history.map(({ phase, epoch, side, losses, accuracies, heldBack, seconds }) => [
         `${epoch}`,
         phaseName(phase, side),
-        ...heads.flatMap((head): (string | number)[] => {
+        ...trained.flatMap((head): (string | number)[] => {
           const [loss, accuracy] = [losses[head], accuracies[head]];
           if (loss === undefined || accuracy === undefined) return ['', '', ''];
           const held = heldBack?.[head];
