@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { argmax, type Tensor, tensor } from '@tierwise/core';
 import type { Dataset, DatasetSplit } from '@tierwise/data';
 import { readBundle } from '@tierwise/edge';
@@ -24,10 +26,18 @@ import { type BenchOptions, raceOptions } from './options.ts';
 import type { Fig13Input } from './pages/fig13.ts';
 import type { RaceTimes } from './pages/race.ts';
 import type { BenchResult, BenchRow } from './result.ts';
-import { findBundles, type MeasuredBundle, measureBundle, repository } from './runs.ts';
+import { findBundles, measureBundle, repository } from './runs.ts';
 import { buildPage, serveSite } from './site.ts';
 import { median, significant } from './statistics.ts';
 import { table1Rows } from './table1-rows.ts';
+
+/** A network that a command has trained, without a branch. */
+interface Trained {
+  readonly name: string;
+  /** ONNX, from the folder of the repository. */
+  readonly file: string;
+  readonly command: string;
+}
 
 interface Fig13Case {
   /** A row of Table 1, whose bundle is the composite. */
@@ -35,7 +45,7 @@ interface Fig13Case {
   /** A narrow network that is trained in the run, alone and as a student. */
   readonly narrow?: Network;
   /** Where another small network is looked for, and what trains it. */
-  readonly trained?: { readonly name: string; readonly bundle: string; readonly command: string };
+  readonly trained?: Trained;
 }
 
 const lenet = findNetwork('lenet');
@@ -57,11 +67,11 @@ const narrowLenet: Network = {
 };
 
 /** A quarter of the width: about the bytes of a branch of these networks, in float32. */
-const mobilenet = {
+const mobilenet: Trained = {
   name: 'mobilenet-v2-0.25',
-  bundle: 'runs/mobilenet-v2-0.25-cifar-10',
+  file: 'runs/mobilenet-v2-0.25.onnx',
   command:
-    'npx tierwise train --network mobilenet-v2-0.25 --data cifar-10 -o runs/mobilenet-v2-0.25-cifar-10.tierwise --schedule main-first --progressive --epochs 30 --branch-epochs 1 --holdout 2000 --resume',
+    'npx tierwise train --network mobilenet-v2-0.25 --data cifar-10 -o runs/mobilenet-v2-0.25.onnx --schedule main-only --progressive --epochs 30 --holdout 2000 --resume',
 };
 
 /**
@@ -173,7 +183,7 @@ interface Found {
   readonly testSamples: number;
   readonly contestants: readonly Contestant[];
   readonly files: ReadonlyMap<string, Uint8Array>;
-  readonly missing?: { readonly name: string; readonly command: string } | undefined;
+  readonly missing?: Trained | undefined;
 }
 
 /** Everything of a case that there is; the command that trains its composite where there is none. */
@@ -219,7 +229,7 @@ async function contestantsOf(one: Fig13Case, options: BenchOptions): Promise<Fou
   const pictures = Array.from({ length: calibrationPictures }, (_, i) => picture(train, i));
   await addOnnx('main-int8', quantizeInt8(main, await observedRanges(main, pictures)));
   if (one.narrow) await addNarrow(one.narrow, main, train, addOnnx, options);
-  const missing = one.trained && (await addTrained(one.trained, row.data, known, addOnnx, options));
+  const missing = one.trained && (await addTrained(one.trained, addOnnx));
   return { manifest, testSamples: data.samples, contestants, files, missing };
 }
 
@@ -253,23 +263,14 @@ async function addNarrow(
     );
 }
 
-/** Adds the main network of another bundle; gives it back where there is none. */
-async function addTrained(
-  trained: NonNullable<Fig13Case['trained']>,
-  dataName: string,
-  known: Map<string, DatasetSplit>,
-  add: AddOnnx,
-  options: BenchOptions,
-) {
-  const [folder] = await findBundles(repository, trained.bundle);
-  if (folder === undefined) return trained;
-  const measured: MeasuredBundle = await measureBundle(folder, dataName, known, options);
-  const { manifest, mainAccuracy } = measured;
-  await add(
-    trained.name,
-    mainOf(await artifact(folder, manifest.main.artifact.file), manifest),
-    mainAccuracy,
-  );
+/** Adds another network; gives it back where its file is not there. */
+async function addTrained(trained: Trained, add: AddOnnx): Promise<Trained | undefined> {
+  const bytes = await readFile(join(repository, trained.file)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (bytes === undefined) return trained;
+  await add(trained.name, foldAffine(readOnnx(bytes, trained.file)));
   return undefined;
 }
 

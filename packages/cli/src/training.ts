@@ -61,12 +61,21 @@ export function teachingOf(
 ): Pick<TrainingSettings, 'teacher' | 'views'> {
   const asked = { ...(teacher === 'int8' && { teacher }), ...(views !== undefined && { views }) };
   const [flag] = Object.entries(asked).map(([name, value]) => `--${name} ${value}`);
-  if (flag !== undefined && phases.every(({ kind }) => kind === 'joint'))
+  if (flag !== undefined && !phases.some(({ kind }) => kind === 'branch'))
     throw new TierwiseError(
       'USAGE',
-      `${flag}: no network teaches here, all is trained together; it is for --schedule main-first and attach --freeze`,
+      `${flag}: no network teaches a branch here; it is for --schedule main-first and attach --freeze`,
     );
   return asked;
+}
+
+/** @throws TierwiseError USAGE unless the name ends in .onnx */
+export function networkFile(output: string): string {
+  if (/[^/]\.onnx$/.test(output)) return output;
+  throw new TierwiseError(
+    'USAGE',
+    `-o: a network without a branch is a file like lenet.onnx, not "${output}"`,
+  );
 }
 
 /** @throws TierwiseError USAGE unless the name ends in .tierwise and can be a model's name */
@@ -109,18 +118,18 @@ export function augmentationOf(flags: TrainingFlags, data: string): Augmentation
   };
 }
 
-/** How a training of either kind is run: on how many threads, with its checkpoint beside the bundle, shown as it goes. */
-export function trainingRun(folder: string, flags: TrainingFlags, terminal: Terminal, signal: AbortSignal) {
+/** How a training of any kind is run: on how many threads, with its checkpoint beside its `output`, shown as it goes. */
+export function trainingRun(output: string, flags: TrainingFlags, terminal: Terminal, signal: AbortSignal) {
   let last: TrainingProgress | undefined;
   return {
     threads: flags.threads ?? Math.min(4, availableParallelism()),
-    checkpoint: `${folder}.checkpoint.safetensors`,
+    checkpoint: `${output}.checkpoint.safetensors`,
     checkpointSteps: flags.checkpointSteps,
     resume: flags.resume,
     signal,
     async onEpoch(history: readonly EpochRecord[], settings: TrainingSettings) {
       if (last) terminal.note(progressText(last) + heldBackText(history.at(-1)?.heldBack));
-      await writeRunRecord(folder, settings, history);
+      await writeRunRecord(output, settings, history);
     },
     onProgress(p: TrainingProgress) {
       last = p;

@@ -397,6 +397,30 @@ describe('train', () => {
     expect(other.value).toMatchObject({ code: 'CHECKPOINT_INVALID', error: expect.stringContaining('seed') });
   });
 
+  test('a network is trained alone, given a branch at another place, and taken for one of its own', async () => {
+    const alone = [...flags, '--network', 'lenet-small', '--schedule', 'main-only'];
+    for (const wrong of [
+      [...alone, '-o', 'alone.tierwise'],
+      [...alone, '-o', 'alone.onnx', '--branch-depth', '2'],
+      [...alone, '-o', 'alone.onnx', '--views', '1'],
+      [...flags, '-o', 'alone.onnx'],
+    ])
+      expect((await json('train', ...wrong)).value).toMatchObject({ code: 'USAGE' });
+    const { status, value } = await json('train', ...alone, '-o', 'alone.onnx');
+    expect(status).toBe(0);
+    const { main } = value as { main: { accuracy: number; bytes: number } };
+    expect(main.bytes).toBe((await readFile(join(folder, 'alone.onnx'))).length);
+    expect(await readdir(folder)).toContain('alone.onnx.run.html');
+
+    const at = ['--at', 'maxpool_2', '--scale', '1', '--epochs', '1', '--branch-depth', '1'];
+    const attached = await json('attach', 'alone.onnx', '--data', './tiny', '-o', 'attached.tierwise', ...at);
+    expect(attached.value).toMatchObject({ main: { accuracy: main.accuracy } });
+
+    const first = alone.with(-1, 'main-first').concat('--main', 'alone.onnx.checkpoint.safetensors');
+    const branch = await json('train', ...first, '--branch-epochs', '1', '-o', 'alone.tierwise');
+    expect(branch.value).toMatchObject({ main: { accuracy: main.accuracy } });
+  });
+
   test('branch --explore trains what is not there yet, and leaves results and a report', async () => {
     const short = ['--samples', '260', '--holdout', '60', '--epochs', '1', '--branch-epochs', '1'];
     const explore = ['branch', '--explore', 'lenet-small', '--data', './tiny', '--blocks', '1', ...short];

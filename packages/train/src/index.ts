@@ -29,6 +29,7 @@ export {
   networkComposite,
   subset,
 } from './bundle/make.ts';
+export { type NetworkEvaluation, type NetworkOptions, writeNetwork } from './bundle/network.ts';
 export {
   atThreshold,
   type CurvePoint,

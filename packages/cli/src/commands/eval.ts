@@ -5,6 +5,7 @@ import {
   evaluate,
   type Interval,
   measureConfidence,
+  type NetworkEvaluation,
   rejectionText,
 } from '@tierwise/train';
 import type { Command } from 'commander';
@@ -58,12 +59,26 @@ export function shareText(share: number, [lo, hi]: Interval): string {
   return `${percent(share)} (${(100 * lo).toFixed(2)} to ${(100 * hi).toFixed(2)})`;
 }
 
+const testText = ({ data, samples }: Evaluation['test']) =>
+  `${data}, ${samples.toLocaleString('en')} test samples; in brackets the 95 % interval`;
+
+const partRow = (name: string, { accuracy, accuracyInterval, bytes }: Evaluation['main']) => [
+  name,
+  shareText(accuracy, accuracyInterval),
+  bytesText(bytes),
+];
+
+/** What a network without a branch does, for people. */
+export function networkText({ main, test }: NetworkEvaluation): string {
+  return [testText(test), table([partRow('main', main)])].join('\n');
+}
+
 export function evaluationText({ main, branch, composite, test }: Evaluation): string {
   return [
-    `${test.data}, ${test.samples.toLocaleString('en')} test samples; in brackets the 95 % interval`,
+    testText(test),
     table([
-      ['main', shareText(main.accuracy, main.accuracyInterval), bytesText(main.bytes)],
-      ['branch', shareText(branch.accuracy, branch.accuracyInterval), bytesText(branch.bytes)],
+      partRow('main', main),
+      partRow('branch', branch),
       [
         'composite',
         shareText(composite.accuracy, composite.accuracyInterval),

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { TierwiseError } from '@tierwise/core';
 import {
   anySize,
@@ -12,9 +13,11 @@ import {
   optimizers,
   phasesOf,
   recipeFor,
+  runRecordFiles,
   schedules,
   stemDimsOf,
   type TrainingSettings,
+  writeNetwork,
 } from '@tierwise/train';
 import type { Command } from 'commander';
 import { dataHelp, loadData } from '../data.ts';
@@ -25,6 +28,7 @@ import {
   bundleFolder,
   divided,
   finishTraining,
+  networkFile,
   type TrainingFlags,
   teachingOf,
   trainingRun,
@@ -32,6 +36,7 @@ import {
   withTrainingOptions,
 } from '../training.ts';
 import { real, whole } from '../values.ts';
+import { networkText } from './eval.ts';
 
 /** Samples held back of many: more of them would not choose a better threshold. */
 const mostHeldBack = 5000;
@@ -53,12 +58,14 @@ interface TrainFlags extends TrainingFlags {
 
 /** `tierwise train`: from a data set to a bundle, by way of a checkpoint beside it. */
 async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: AbortSignal): Promise<void> {
-  const folder = bundleFolder(flags.output);
   const network = findNetwork(flags.network);
   const schedule = oneOf('--schedule', flags.schedule, schedules);
+  const alone = schedule === 'main-only';
+  const output = alone ? networkFile(flags.output) : bundleFolder(flags.output);
+  if (alone) refuseBranch(flags);
   const branch = branchOf(network, flags);
   const progressive = flags.progressive ? anySize(network, branch.design, schedule) : undefined;
-  if (progressive && !(progressive.main && progressive.branch))
+  if (progressive && !alone && !(progressive.main && progressive.branch))
     terminal.note(
       `--progressive: ${progressive.main ? 'the branch' : network.name} has a dense layer over its whole map, so only ${progressive.main ? `${network.name}'s pictures` : "the branch's stems"} are smaller at first`,
     );
@@ -97,20 +104,45 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
     ...(flags.dropout === undefined ? {} : { dropout: flags.dropout }),
     seed: flags.seed,
   };
-  const run = trainingRun(folder, flags, terminal, signal);
+  const run = trainingRun(output, flags, terminal, signal);
   const options = { settings, data: data.train, main: flags.main, ...run };
   const trained = await trainOrExport(flags, flags.network, options, terminal);
   if (!trained) return;
   const { weights, history } = trained;
+  const { threads } = run;
+  if (alone) {
+    const made = await writeNetwork(output, { settings, weights, test: data.test, threads });
+    terminal.result({ network: output, ...made, history, warnings: data.warnings }, () =>
+      [
+        networkText(made),
+        `Written to ${output}; how the training went: ${runRecordFiles(output).page}`,
+        `Give it a branch with: tierwise attach ${output} --data ${flags.data} -o ${basename(output, '.onnx')}.tierwise`,
+      ].join('\n'),
+    );
+    return;
+  }
   const composite = networkComposite(settings, weights, data.train.classes.length);
   const { tolerance } = flags;
-  await finishTraining(
-    folder,
-    data,
-    history,
-    { settings, composite, tolerance, threads: run.threads, signal },
-    terminal,
-  );
+  await finishTraining(output, data, history, { settings, composite, tolerance, threads, signal }, terminal);
+}
+
+/** @throws TierwiseError USAGE naming a flag that is for a branch, where none is trained */
+function refuseBranch(flags: TrainFlags): void {
+  const { recipe, branchDepth, branchWidth, branchStride, branchEpochs, branchRate, branchBatch, main } =
+    flags;
+  const given = {
+    '--recipe': recipe,
+    '--branch-depth': branchDepth,
+    '--branch-width': branchWidth,
+    '--branch-stride': branchStride,
+    '--branch-epochs': branchEpochs,
+    '--branch-rate': branchRate,
+    '--branch-batch': branchBatch,
+    '--main': main,
+  };
+  for (const [flag, value] of Object.entries(given))
+    if (value !== undefined)
+      throw new TierwiseError('USAGE', `${flag}: --schedule main-only trains no branch`);
 }
 
 /** The branch that mirrors the network, or with --branch-depth, -width or -stride one that is free of it. */
@@ -141,13 +173,16 @@ export function addTrain(program: Command): void {
   withTrainingOptions(
     program
       .command('train')
-      .description('train a composite from scratch and write it as a bundle')
+      .description('train a composite from scratch and write it as a bundle, or a network alone')
       .requiredOption('--network <name>', `one of: ${Object.keys(networks).join(', ')}`)
       .requiredOption('--data <name|folder>', dataHelp)
-      .requiredOption('-o, --output <folder>', 'the bundle to write, NAME.tierwise')
+      .requiredOption(
+        '-o, --output <path>',
+        'the bundle to write, NAME.tierwise; with --schedule main-only the file NAME.onnx',
+      )
       .option(
         '--schedule <name>',
-        'joint: main network and branch at once; main-first: then the branch on the frozen main network, by distillation',
+        'joint: main network and branch at once; main-first: then the branch on the frozen main network, by distillation; main-only: no branch, for attach',
         'joint',
       )
       .option(

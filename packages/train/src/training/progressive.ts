@@ -62,7 +62,8 @@ export interface AnySize {
 export function anySize(network: Network, design: BranchDesign, schedule: Schedule): AnySize {
   const main = parametersAt(network, stages[0].side) === parametersAt(network, 1);
   const branch = design.dense.length === 0;
-  if (schedule === 'joint' ? main && branch : main || branch) return { main, branch };
+  const some = { joint: main && branch, 'main-first': main || branch, 'main-only': main };
+  if (some[schedule]) return { main, branch };
   const instead = main || branch ? '; with --schedule main-first the other part can begin small' : '';
   throw new TierwiseError(
     'USAGE',

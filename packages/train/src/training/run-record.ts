@@ -5,9 +5,9 @@ import type { HeadName } from '../step/step.ts';
 import type { EpochRecord } from './checkpoint.ts';
 import type { PhaseKind, TrainingSettings } from './settings.ts';
 
-/** Where the record of the run that makes the bundle `folder` (NAME.tierwise) lies: beside it. */
-export function runRecordFiles(folder: string): { readonly json: string; readonly page: string } {
-  const base = folder.replace(/\.tierwise$/, '');
+/** Where the record of the run that makes `output` (NAME.tierwise, or a network's NAME.onnx) lies: beside it. */
+export function runRecordFiles(output: string): { readonly json: string; readonly page: string } {
+  const base = output.replace(/\.tierwise$/, '');
   return { json: `${base}.run.json`, page: `${base}.run.html` };
 }
 
@@ -17,11 +17,11 @@ export function runRecordFiles(folder: string): { readonly json: string; readonl
  * @throws TierwiseError FILE_UNREADABLE naming the file
  */
 export async function writeRunRecord(
-  folder: string,
+  output: string,
   settings: TrainingSettings,
   history: readonly EpochRecord[],
 ): Promise<void> {
-  const { json, page } = runRecordFiles(folder);
+  const { json, page } = runRecordFiles(output);
   const text = (value: string) => new TextEncoder().encode(value);
   const record = { format: 'tierwise-run/1', settings, history };
   await writeFileWhole(json, text(`${JSON.stringify(record, null, 2)}\n`));

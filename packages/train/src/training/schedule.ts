@@ -23,8 +23,11 @@ export function rateOf(
   return cosineRate(peakRate, before + step, (curve?.epochs ?? epochs) * stepsPerEpoch, warmup);
 }
 
-/** Orders of training. joint: all at once. main-first: stem and main network, then the branch by distillation. */
-export const schedules = ['joint', 'main-first'] as const;
+/**
+ * Orders of training. joint: all at once. main-first: stem and main network, then the branch by distillation. main-only: stem
+ * and main network, no branch.
+ */
+export const schedules = ['joint', 'main-first', 'main-only'] as const;
 /** The order in which main network and branch are trained. */
 export type Schedule = (typeof schedules)[number];
 
@@ -122,6 +125,6 @@ export function phasesOf(
   };
   const small = options.progressive;
   const firsts = small?.main ? progressive([first]) : [first];
-  if (schedule === 'joint') return firsts;
+  if (schedule !== 'main-first') return firsts;
   return [...firsts, ...branchPhases(recipe, { ...options, progressive: small?.branch })];
 }

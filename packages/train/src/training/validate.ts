@@ -35,25 +35,38 @@ export function predicted(scores: Tensor, row: number): number {
  * small as those, where it begins with small ones: a network that has seen no other guesses at whole ones (a ResNet-18 with 63 %
  * of its training pictures right at half of the sides had 27 % of whole ones).
  */
-export async function validate(
+export function validate(
+  deployed: Deployed,
+  data: Dataset,
+  samples: Uint32Array,
+  threads: number,
+): Promise<ByHead> {
+  return sharesRight(deployed, data, samples.subarray(0, mostSamples), threads);
+}
+
+/**
+ * The share that each head gets right of `samples` of `data`. A model for so many pictures at once does not see those that
+ * fill no batch, and none gives no shares.
+ */
+export async function sharesRight(
   { model, input, preprocess, heads }: Deployed,
   data: Dataset,
   samples: Uint32Array,
   threads: number,
 ): Promise<ByHead> {
   const { channels, height, width } = preprocess;
-  const batch =
-    fixedBatch(model, input) ?? Math.min(samplesAtOnce(channels * height * width), samples.length);
-  const batches = Math.floor(Math.min(mostSamples, samples.length) / batch);
-  if (samples.length === 0 || batches === 0) return {};
+  const fixed = fixedBatch(model, input);
+  const batch = fixed ?? samplesAtOnce(channels * height * width);
+  const seen = fixed === undefined ? samples.length : samples.length - (samples.length % fixed);
+  if (seen === 0) return {};
   const right = new Map<string, number>();
   const session = await openSession(writeOnnx(model), { threads });
   try {
-    for (let i = 0; i < batches; i++) {
-      const these = samples.subarray(i * batch, (i + 1) * batch);
+    for (let from = 0; from < seen; from += batch) {
+      const these = samples.subarray(from, Math.min(seen, from + batch));
       const pixels = normalize(unchanged(data, these).data, preprocess);
       const outputs = await session.run(
-        new Map([[input, tensor('float32', [batch, channels, height, width], pixels)]]),
+        new Map([[input, tensor('float32', [these.length, channels, height, width], pixels)]]),
       );
       for (const [head, name] of Object.entries(heads)) {
         const scores = outputs.get(name)!;
@@ -64,5 +77,5 @@ export async function validate(
   } finally {
     await session.dispose();
   }
-  return Object.fromEntries([...right].map(([head, hits]) => [head, hits / (batches * batch)]));
+  return Object.fromEntries([...right].map(([head, hits]) => [head, hits / seen]));
 }
