@@ -1,6 +1,7 @@
 import { fromFloat16, TierwiseError, tensor, toFloat16 } from '@tierwise/core';
 import type { GraphBuilder, Value } from '@tierwise/graph';
 import {
+  type Bias,
   type BinaryWeights,
   type ConvOptions,
   convAttributes,
@@ -68,7 +69,7 @@ export class InferenceLayers implements Layers {
 
   pixelConv(pixels: Feature, name: string, options: ConvOptions): Feature {
     const dims = convDims(pixels, options);
-    const W = this.#get(`${name}.weight`);
+    const { weights: W, biases } = this.#trained(name, options.bias);
     const taps = W.length / options.filters;
     const limit = Math.floor((2 ** 24 - 1) / (255 * taps));
     const whole = new Float32Array(W.length);
@@ -80,15 +81,38 @@ export class InferenceLayers implements Layers {
       scale[k] = step / 255;
     }
     const weight = this.#b.initializer(`${name}.weight`, tensor('float32', dims, whole));
-    const shift = options.bias ? { shift: this.#get(`${name}.bias`) } : {};
+    const shift = biases ? { shift: biases } : {};
     return { ...this.#convolve(pixels, [weight], options), scale, ...shift };
   }
 
   conv(x: Feature, name: string, options: ConvOptions): Feature {
     const dims = convDims(x, options);
-    const weights = [this.#store(`${name}.weight`, dims, this.#get(`${name}.weight`))];
-    if (options.bias) weights.push(this.#store(`${name}.bias`, [options.filters], this.#get(`${name}.bias`)));
-    return this.#convolve(x, weights, options);
+    const { weights, biases } = this.#trained(name, options.bias);
+    const stored = [this.#store(`${name}.weight`, dims, weights)];
+    if (biases) stored.push(this.#store(`${name}.bias`, [options.filters], biases));
+    return this.#convolve(x, stored, options);
+  }
+
+  /** Weights of a layer and what is added, with the batch norm that was trained with them folded in. */
+  #trained(name: string, bias: Bias = false): { weights: Float32Array; biases?: Float32Array } {
+    const weights = this.#get(`${name}.weight`);
+    if (bias === false) return { weights };
+    if (bias === true) return { weights, biases: this.#get(`${name}.bias`) };
+    const { scale, shift } = this.#norm(`${name}.norm`);
+    const taps = weights.length / scale.length;
+    return {
+      weights: weights.map((w, i) => w * scale[Math.floor(i / taps)]!),
+      biases: Float32Array.from(shift),
+    };
+  }
+
+  /** A batch norm as y = x * scale + shift. */
+  #norm(name: string): { scale: Float64Array; shift: Float64Array } {
+    const [gamma, beta, mean, variance] = ['gamma', 'beta', 'mean', 'variance'].map((part) =>
+      this.#get(`${name}.${part}`),
+    ) as [Float32Array, Float32Array, Float32Array, Float32Array];
+    const scale = Float64Array.from(gamma, (g, c) => g / Math.sqrt(variance[c]! + batchNormEpsilon));
+    return { scale, shift: scale.map((s, c) => beta[c]! - mean[c]! * s) };
   }
 
   #convolve(x: Feature, weights: readonly Value[], o: ConvOptions): Feature {
@@ -98,29 +122,21 @@ export class InferenceLayers implements Layers {
     return { value, dims: [x.dims[0]!, o.filters, side(x.dims[2]!), side(x.dims[3]!)] };
   }
 
-  dense(x: Feature, name: string, units: number): Feature {
-    const weights = this.#get(`${name}.weight`);
+  dense(x: Feature, name: string, units: number, kind: Exclude<Bias, false> = true): Feature {
+    const { weights, biases } = this.#trained(name, kind);
     const rounded = this.#isSmall ? eightBitRows(weights, units) : weights;
     const weight = this.#b.initializer(
       `${name}.weight`,
       tensor('float32', [units, x.dims[1]!], Float32Array.from(rounded)),
     );
-    const bias = this.#store(`${name}.bias`, [units], this.#get(`${name}.bias`));
+    const bias = this.#store(`${name}.bias`, [units], biases!);
     return { value: this.#b.gemm(x.value, weight, { transB: 1, c: bias }), dims: [x.dims[0]!, units] };
   }
 
   batchNorm(x: Feature, name: string): Feature {
-    const [gamma, beta, mean, variance] = ['gamma', 'beta', 'mean', 'variance'].map((part) =>
-      this.#get(`${name}.${part}`),
-    ) as [Float32Array, Float32Array, Float32Array, Float32Array];
-    const channels = gamma.length;
-    const scale = new Float64Array(channels);
-    const bias = new Float64Array(channels);
-    for (let c = 0; c < channels; c++) {
-      const s = gamma[c]! / Math.sqrt(variance[c]! + batchNormEpsilon);
-      scale[c] = s * (x.scale?.[c] ?? 1);
-      bias[c] = beta[c]! + ((x.shift?.[c] ?? 0) - mean[c]!) * s;
-    }
+    const norm = this.#norm(name);
+    const scale = norm.scale.map((s, c) => s * (x.scale?.[c] ?? 1));
+    const bias = norm.shift.map((shift, c) => shift + (x.shift?.[c] ?? 0) * norm.scale[c]!);
     return { value: this.#affine(x, name, scale, bias), dims: x.dims };
   }
 

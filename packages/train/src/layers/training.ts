@@ -1,6 +1,7 @@
 import type { Random, Tensor } from '@tierwise/core';
 import type { GraphBuilder, Value } from '@tierwise/graph';
 import {
+  type Bias,
   type BinaryWeights,
   type ConvOptions,
   convAttributes,
@@ -105,13 +106,11 @@ export class TrainingLayers implements Layers {
   }
 
   conv(x: Feature, name: string, options: ConvOptions): Feature {
-    const weight = this.#weight(`${name}.weight`, convDims(x, options), 'weight');
-    if (!options.bias) return this.#convolve(x, [weight], options);
-    return this.#convolve(
-      x,
-      [weight, this.#parameter(`${name}.bias`, 'plain', [options.filters], constant(0))],
-      options,
-    );
+    const { filters, bias } = options;
+    const weights = [this.#weight(`${name}.weight`, convDims(x, options), 'weight')];
+    if (bias === true) weights.push(this.#parameter(`${name}.bias`, 'plain', [filters], constant(0)));
+    const y = this.#convolve(x, weights, options);
+    return bias === 'norm' ? this.batchNorm(y, `${name}.norm`) : y;
   }
 
   #convolve(x: Feature, weights: readonly Value[], o: ConvOptions): Feature {
@@ -121,10 +120,11 @@ export class TrainingLayers implements Layers {
     return { value, dims: [x.dims[0]!, o.filters, side(x.dims[2]!), side(x.dims[3]!)] };
   }
 
-  dense(x: Feature, name: string, units: number): Feature {
+  dense(x: Feature, name: string, units: number, bias: Exclude<Bias, false> = true): Feature {
     const weight = this.#weight(`${name}.weight`, [units, x.dims[1]!], 'weight');
-    const bias = this.#parameter(`${name}.bias`, 'plain', [units], constant(0));
-    return { value: this.#b.gemm(x.value, weight, { transB: 1, c: bias }), dims: [x.dims[0]!, units] };
+    const c = bias === true ? { c: this.#parameter(`${name}.bias`, 'plain', [units], constant(0)) } : {};
+    const y = { value: this.#b.gemm(x.value, weight, { transB: 1, ...c }), dims: [x.dims[0]!, units] };
+    return bias === 'norm' ? this.batchNorm(y, `${name}.norm`) : y;
   }
 
   batchNorm(x: Feature, name: string): Feature {

@@ -9,7 +9,6 @@ import { addBranch, exportComposite, exportMain, pixelPreprocess, ports } from '
 import { findNetwork, type Network } from '../networks/index.ts';
 import { type StartingValues, startingValues } from '../start/drawn.ts';
 import { inherited } from '../start/inherited.ts';
-import { settled } from '../start/settled.ts';
 import { optimizers } from '../step/optimizer.ts';
 import { attachedStep, branchStep, networkStep, type StepOptions, type TrainingStep } from '../step/step.ts';
 import { holdBack, unchanged } from './batches.ts';
@@ -27,7 +26,7 @@ export interface Phase extends AsyncDisposable {
    */
   feeds(pixels: Tensor<'uint8'>, key?: string): Promise<Readonly<Record<string, Tensor>>>;
   /** Values that the step's parameters and statistics start with where no earlier phase has trained them. */
-  start(): Promise<StartingValues>;
+  start(): StartingValues;
   /**
    * What it trains with these weights, as it sees things: smaller where the phase has a side. Absent where a branch's
    * weights are not binary yet.
@@ -78,7 +77,7 @@ const mostKnown = 2 ** 26;
 
 /** The phases of a network of ours: a branch is trained on what the phase before it has left. */
 function phasesOfNetwork(around: Surroundings, known: KnownScores): PhaseOpener {
-  const { settings, data, threads } = around;
+  const { settings, data } = around;
   const network = findNetwork(settings.network);
   const classes = data.classes.length;
   return async (phase, weights) => {
@@ -88,10 +87,7 @@ function phasesOfNetwork(around: Surroundings, known: KnownScores): PhaseOpener 
     const step = networkStep(network, branch, stepOptions(settings, phase, classes));
     const { side = 1 } = phase;
     return {
-      ...onPixels(step, async () => {
-        const { train } = holdBack(data.samples, settings.holdout, settings.seed);
-        return settled(network, startingValues(step, settings.seed), { data, samples: train, threads });
-      }),
+      ...onPixels(step, () => startingValues(step, settings.seed)),
       deployed: (trained) => ({
         model: (branch
           ? exportComposite(network, trained, classes, { smallEnds: true, branch, side })
@@ -124,9 +120,7 @@ function branchPhase(backbone: Backbone, around: Surroundings, known: KnownScore
       const step = trainable(() => attachedStep(backbone, opened.stemDims, settings, options));
       const { stemDims } = opened;
       return {
-        ...onPixels(step, async () =>
-          inherited(startingValues(step, settings.seed), step.parameters, backbone),
-        ),
+        ...onPixels(step, () => inherited(startingValues(step, settings.seed), step.parameters, backbone)),
         deployed: (trained) => withBranch(backbone, settings, trained, { stemDims, classes, phase }),
       };
     }
@@ -149,8 +143,7 @@ function branchPhase(backbone: Backbone, around: Surroundings, known: KnownScore
           if (key !== '' && (known.size + 1) * scores.data.length <= mostKnown) known.set(key, scores);
           return { stem, teacher: scores };
         },
-        start: async () =>
-          inherited(startingValues(step, settings.seed, 'branch'), step.parameters, backbone),
+        start: () => inherited(startingValues(step, settings.seed, 'branch'), step.parameters, backbone),
         ...(phase.kind === 'branch' && {
           deployed: (trained: Weights) =>
             withBranch(backbone, settings, trained, { stemDims: opened.stemDims, classes, phase }),

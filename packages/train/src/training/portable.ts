@@ -100,7 +100,7 @@ export async function writePortableStep(
   if (frozen) await writeFileWhole(join(folder, 'backbone.onnx'), frozenOnPixels(frozen, batch.pixels.dims));
   else await rm(join(folder, 'backbone.onnx'), { force: true });
   if (!resumed) {
-    const state = freshState(step, await opened.start(), weights);
+    const state = freshState(step, opened.start(), weights);
     await saveCheckpoint(checkpoint, {
       settings,
       phase: index,

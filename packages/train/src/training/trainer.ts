@@ -123,9 +123,7 @@ async function runPhase(run: PhaseRun): Promise<void> {
     .reduce(sum, 0);
   const stepsBefore = run.lessons.steps.slice(0, run.index).reduce(sum, 0);
 
-  const start = resumed
-    ? restoredState(step, resumed, path)
-    : freshState(step, await opened.start(), weights);
+  const start = resumed ? restoredState(step, resumed, path) : freshState(step, opened.start(), weights);
   const { threads } = options;
   await using runner = await openStep(step, { optimizer: optimizers[phase.optimizer], start, threads });
   const others = untouched(weights, start);
