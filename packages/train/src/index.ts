@@ -124,12 +124,14 @@ export { backboneOf, type Phase, phaseOpener } from './training/phases.ts';
 export { type PortablePlan, writePortableStep } from './training/portable.ts';
 export { type AnySize, anySize } from './training/progressive.ts';
 export { phaseName, runCurves, runRecordFiles, writeRunRecord } from './training/run-record.ts';
-export { branchPhases, fineTuning, phasesOf, type Schedule, schedules } from './training/schedule.ts';
+export { branchPhases, fineTuning, phasesOf } from './training/schedule.ts';
 export {
   type Augmentation,
   augmentationFor,
   type PhaseKind,
   type PhaseSettings,
+  type Schedule,
+  schedules,
   type TrainingSettings,
 } from './training/settings.ts';
 export {

@@ -8,8 +8,7 @@ import { shrunkSide } from '../layers/shrink.ts';
 import { TrainingLayers } from '../layers/training.ts';
 import type { Network } from '../networks/index.ts';
 import type { BranchDesign } from '../recipes/index.ts';
-import type { Schedule } from './schedule.ts';
-import type { PhaseSettings } from './settings.ts';
+import type { PhaseSettings, Schedule } from './settings.ts';
 
 /** Sides as a share of what they are, and until which share of all epochs. */
 const stages = [

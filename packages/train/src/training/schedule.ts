@@ -2,7 +2,7 @@ import type { Network } from '../networks/index.ts';
 import type { RecipeName } from '../recipes/index.ts';
 import type { OptimizerName } from '../step/optimizer.ts';
 import { type AnySize, progressive } from './progressive.ts';
-import type { PhaseKind, PhaseSettings } from './settings.ts';
+import type { PhaseKind, PhaseSettings, Schedule } from './settings.ts';
 
 /**
  * Learning rate at `step` (from 0) of `steps`: linear warm-up over `warmup` steps, then half a cosine down to 0
@@ -22,14 +22,6 @@ export function rateOf(
   const before = (curve?.before ?? 0) * stepsPerEpoch;
   return cosineRate(peakRate, before + step, (curve?.epochs ?? epochs) * stepsPerEpoch, warmup);
 }
-
-/**
- * Orders of training. joint: all at once. main-first: stem and main network, then the branch by distillation. main-only: stem
- * and main network, no branch.
- */
-export const schedules = ['joint', 'main-first', 'main-only'] as const;
-/** The order in which main network and branch are trained. */
-export type Schedule = (typeof schedules)[number];
 
 /** What a schedule is made with; what is left out is the network's own. */
 export interface ScheduleOptions {

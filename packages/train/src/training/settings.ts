@@ -2,6 +2,14 @@ import type { BranchDesign, RecipeName } from '../recipes/index.ts';
 import type { OptimizerName } from '../step/optimizer.ts';
 
 /**
+ * Orders of training. joint: all at once. main-first: stem and main network, then the branch by distillation. main-only: stem
+ * and main network, no branch.
+ */
+export const schedules = ['joint', 'main-first', 'main-only'] as const;
+/** The order in which main network and branch are trained. */
+export type Schedule = (typeof schedules)[number];
+
+/**
  * What a phase of a training changes; all else is frozen.
  * joint: everything, on the sum of both losses. main: stem and main network. branch: the branch, on a frozen backbone
  * whose scores it also learns to match. branch-real: the same before its weights are binary; its activations are.
