@@ -8,12 +8,7 @@ import type { Bias, Feature, Layers } from './layers.ts';
 const dims = [2, 3, 8, 8];
 
 /** Stem, convolution and dense layer, each with a bias of the given kind; `norm` comes after each. */
-function network(
-  l: Layers,
-  pixels: Feature,
-  bias: Exclude<Bias, false>,
-  norm = (x: Feature, _: string) => x,
-): Feature {
+function network(l: Layers, pixels: Feature, bias: Bias, norm = (x: Feature, _: string) => x): Feature {
   const options = { filters: 4, kernel: 3, bias } as const;
   const stem = l.relu(l.maxPool(norm(l.pixelConv(pixels, 'stem', options), 'stem'), 2));
   const x = l.relu(norm(l.conv(stem, 'conv', options), 'conv'));

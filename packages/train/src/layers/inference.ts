@@ -94,9 +94,9 @@ export class InferenceLayers implements Layers {
   }
 
   /** Weights of a layer and what is added, with the batch norm that was trained with them folded in. */
-  #trained(name: string, bias: Bias = false): { weights: Float32Array; biases?: Float32Array } {
+  #trained(name: string, bias: Bias | undefined): { weights: Float32Array; biases?: Float32Array } {
     const weights = this.#get(`${name}.weight`);
-    if (bias === false) return { weights };
+    if (!bias) return { weights };
     if (bias === true) return { weights, biases: this.#get(`${name}.bias`) };
     const { scale, shift } = this.#norm(`${name}.norm`);
     const taps = weights.length / scale.length;
@@ -122,15 +122,15 @@ export class InferenceLayers implements Layers {
     return { value, dims: [x.dims[0]!, o.filters, side(x.dims[2]!), side(x.dims[3]!)] };
   }
 
-  dense(x: Feature, name: string, units: number, kind: Exclude<Bias, false> = true): Feature {
-    const { weights, biases } = this.#trained(name, kind);
+  dense(x: Feature, name: string, units: number, bias: Bias = true): Feature {
+    const { weights, biases } = this.#trained(name, bias);
     const rounded = this.#isSmall ? eightBitRows(weights, units) : weights;
     const weight = this.#b.initializer(
       `${name}.weight`,
       tensor('float32', [units, x.dims[1]!], Float32Array.from(rounded)),
     );
-    const bias = this.#store(`${name}.bias`, [units], biases!);
-    return { value: this.#b.gemm(x.value, weight, { transB: 1, c: bias }), dims: [x.dims[0]!, units] };
+    const c = biases ? { c: this.#store(`${name}.bias`, [units], biases) } : {};
+    return { value: this.#b.gemm(x.value, weight, { transB: 1, ...c }), dims: [x.dims[0]!, units] };
   }
 
   batchNorm(x: Feature, name: string): Feature {

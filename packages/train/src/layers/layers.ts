@@ -58,7 +58,8 @@ export interface Layers {
   /** First convolution, on pixels 0..255. */
   pixelConv(pixels: Feature, name: string, options: ConvOptions): Feature;
   conv(x: Feature, name: string, options: ConvOptions): Feature;
-  dense(x: Feature, name: string, units: number, bias?: Exclude<Bias, false>): Feature;
+  /** With a bias unless it is false. */
+  dense(x: Feature, name: string, units: number, bias?: Bias): Feature;
   /** gamma is kept >= 0.01, so that batch norm never turns an order around (max pool and sign commute with it). */
   batchNorm(x: Feature, name: string): Feature;
   relu(x: Feature): Feature;

@@ -120,7 +120,7 @@ export class TrainingLayers implements Layers {
     return { value, dims: [x.dims[0]!, o.filters, side(x.dims[2]!), side(x.dims[3]!)] };
   }
 
-  dense(x: Feature, name: string, units: number, bias: Exclude<Bias, false> = true): Feature {
+  dense(x: Feature, name: string, units: number, bias: Bias = true): Feature {
     const weight = this.#weight(`${name}.weight`, [units, x.dims[1]!], 'weight');
     const c = bias === true ? { c: this.#parameter(`${name}.bias`, 'plain', [units], constant(0)) } : {};
     const y = { value: this.#b.gemm(x.value, weight, { transB: 1, ...c }), dims: [x.dims[0]!, units] };
