@@ -372,6 +372,10 @@ test('the run record has every epoch, as JSON and as a page without scripts', as
   const html = (await readFile(page)).toString();
   expect(html.match(/<svg/g)?.length).toBe(3);
   expect(html).not.toMatch(/<script|NaN|undefined/);
+  expect(html).toContain('temperature');
+
+  await writeRunRecord(bundle, { ...mainFirst, phases: [phase('main', 1)] }, history.slice(0, 1));
+  expect((await readFile(page)).toString()).not.toMatch(/temperature|recipe|design/);
 });
 
 test('a loss that is not a number ends the training with the step', async () => {

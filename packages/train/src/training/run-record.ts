@@ -112,9 +112,14 @@ function runPage(settings: TrainingSettings, history: readonly EpochRecord[]): s
   return reportPage(`${settings.network} on ${settings.data}`, blocks);
 }
 
+/** What only a branch has, or what teaches one. */
+const ofBranch = new Set(['recipe', 'design', 'temperature']);
+
 function factsOf(settings: TrainingSettings): Record<string, string | number> {
+  const alone = settings.phases.every(({ kind }) => kind === 'main');
+  const told = Object.entries(settings).filter(([name]) => !(alone && ofBranch.has(name)));
   return Object.fromEntries(
-    Object.entries(settings).map(([name, value]) => [
+    told.map(([name, value]) => [
       name,
       typeof value === 'number' ? value : typeof value === 'string' ? value : JSON.stringify(value),
     ]),
