@@ -36,6 +36,7 @@ export {
   chooseThreshold,
   type ExitSample,
   exitCurve,
+  gainOfExits,
   printedThreshold,
   type ThresholdChoice,
   type ThresholdTargets,

@@ -9,6 +9,7 @@ import {
   curveBlocks,
   evaluationOf,
   exitCurve,
+  gainOfExits,
   heldBackSamples,
   type Interval,
   judge,
@@ -92,6 +93,9 @@ async function thresholdCommand(
     candidate('everybody exits', curve.at(-1)!),
   ];
   const chosen = flags.algorithm === 'exact' ? options[1]! : printed;
+  const { gain, interval } = gainOfExits(samples, chosen.threshold);
+  const points = (share: number) => (100 * share).toFixed(2);
+  const gainText = `${chosen.name}: ${points(Math.abs(gain))} points ${gain < 0 ? 'less' : 'more'} of these samples right than if nobody exited, 95 % interval ${points(interval[0])} to ${points(interval[1])}.${chosen === printed ? '' : ' It was the best of many on these: on others expect less.'}`;
   if (flags.write) await write(bundle, opened, chosen, samples.length, flags, terminal, signal);
   const note = `${samples.length.toLocaleString('en')} ${flags.samples} samples of ${data.name}; in brackets the 95 % interval. Latency is predicted for a warm sample on ${flags.link}, ${flags.deviceGflops} GFLOP/s on the device and ${flags.edgeGflops} on the edge.`;
   if (flags.html !== undefined)
@@ -100,6 +104,7 @@ async function thresholdCommand(
       reportPage(`Threshold of ${manifest.name}`, [
         { kind: 'text', text: note },
         { kind: 'table', title: 'Thresholds', head: [...head], rows: options.map(row) },
+        { kind: 'text', text: gainText },
         ...curveBlocks({
           title: manifest.name,
           curve,
@@ -118,7 +123,7 @@ async function thresholdCommand(
       algorithm: flags.algorithm,
       link: flags.link,
       bestAccuracy,
-      chosen,
+      chosen: { ...chosen, gain, gainInterval: interval },
       options,
       written: flags.write,
       curve: curve.map((point) => ({ ...point, latencyMs: latencyMs(point) })),
@@ -128,6 +133,7 @@ async function thresholdCommand(
       [
         note,
         table([[...head], ...options.map(row)]),
+        gainText,
         '',
         'Part of the curve:',
         table(

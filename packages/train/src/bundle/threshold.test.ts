@@ -1,7 +1,14 @@
 import { isTierwiseError } from '@tierwise/core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { atThreshold, chooseThreshold, type ExitSample, exitCurve, printedThreshold } from './threshold.ts';
+import {
+  atThreshold,
+  chooseThreshold,
+  type ExitSample,
+  exitCurve,
+  gainOfExits,
+  printedThreshold,
+} from './threshold.ts';
 
 const sample: fc.Arbitrary<ExitSample> = fc.record({
   // Few values, so that ties are common.
@@ -30,6 +37,22 @@ test('the sweep finds what trying every threshold finds', () =>
       const exits = (t: number) => samples.filter((s) => s.entropy < t).length;
       expect(exits(choice.threshold)).toBe(exits(largest));
       expect(choice.exitRate).toBe(exits(choice.threshold) / samples.length);
+    }),
+  ));
+
+test('the gain of exits is the mean of what each sample gains, give or take twice its deviation', () =>
+  fc.assert(
+    fc.property(some, fc.constantFrom(0, 0.3, 0.71, 1.01), (samples, threshold) => {
+      const each = samples.map((s) =>
+        s.entropy < threshold ? Number(s.branchRight) - Number(s.mainRight) : 0,
+      );
+      const mean = each.reduce((sum, d) => sum + d, 0) / each.length;
+      const variance = each.reduce((sum, d) => sum + (d - mean) ** 2, 0) / each.length;
+      const { gain, interval } = gainOfExits(samples, threshold);
+      expect(gain).toBeCloseTo(accuracy(samples, threshold) - accuracy(samples, 0), 12);
+      const half = 1.959964 * Math.sqrt(variance / each.length);
+      expect(interval[0]).toBeCloseTo(mean - half, 6);
+      expect(interval[1]).toBeCloseTo(mean + half, 6);
     }),
   ));
 
