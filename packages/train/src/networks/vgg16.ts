@@ -34,5 +34,6 @@ export const vgg16: Network = {
     ),
     dense: [512, 512],
   },
+  // As AlexNet. After 3 epochs on 3,000 pictures it got 32 % of the others right, without batch norms, by Adam, 27 %.
   training: { ...sgdTraining, peakRate: 0.03 },
 };
