@@ -64,7 +64,7 @@ export function teachingOf(
   if (flag !== undefined && !phases.some(({ kind }) => kind === 'branch'))
     throw new TierwiseError(
       'USAGE',
-      `${flag}: no network teaches a branch here; it is for --schedule main-first and attach --freeze`,
+      `${flag}: no network teaches here, as no branch is trained on a frozen one; it is for --schedule main-first and attach --freeze`,
     );
   return asked;
 }
