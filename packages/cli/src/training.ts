@@ -84,7 +84,7 @@ export function bundleFolder(output: string): string {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\.tierwise$/.test(basename(folder)))
     throw new TierwiseError(
       'USAGE',
-      `-o must be a folder named like lenet.tierwise (letters, digits, ".", "_", "-"), not "${output}"`,
+      `-o must be a folder named like lenet.tierwise (letters, digits, ".", "_", "-"), not "${output}"${output.endsWith('.onnx') ? '; train --schedule main-only writes a network alone' : ''}`,
     );
   return folder;
 }
@@ -253,7 +253,7 @@ export function withTrainingOptions(command: Command): Command {
     )
     .option('--threads <n>', 'default: one per core, at most 4', whole(1))
     .option('--checkpoint-steps <n>', 'steps between two checkpoints', whole(1), 100)
-    .option('--resume', 'go on from the checkpoint beside the bundle', false)
+    .option('--resume', 'go on from the checkpoint beside what is written', false)
     .option(
       '--export-step <folder>',
       'write the phase that comes next as files, to be run by ONNX Runtime on another machine, instead of training it here',

@@ -24,15 +24,15 @@ export interface ConvOptions {
   readonly pad?: number;
   /** Channels are convolved in this many groups, each apart; as many as there are is depthwise. Default 1. */
   readonly groups?: number;
-  /** Whether a number is added to each filter; networks with batch norms of their own have none. Default false. */
+  /** Whether a number is added to each filter; networks with batch norms of their own have none. */
   readonly bias?: Bias;
 }
 
 /**
  * Numbers that are added to what filters or units give. norm: they are trained as a batch norm, which is folded into weights
- * and biases once they are trained: a network without batch norms in a fraction of the epochs.
+ * and biases once they are trained: a network without batch norms, sooner.
  */
-export type Bias = boolean | 'norm';
+export type Bias = true | 'norm';
 
 /** What a depthwise convolution slides: one filter for each channel. */
 export type DepthwiseOptions = Pick<ConvOptions, 'kernel' | 'stride' | 'pad'>;
@@ -58,7 +58,7 @@ export interface Layers {
   /** First convolution, on pixels 0..255. */
   pixelConv(pixels: Feature, name: string, options: ConvOptions): Feature;
   conv(x: Feature, name: string, options: ConvOptions): Feature;
-  /** With a bias unless it is false. */
+  /** With a bias; default true. */
   dense(x: Feature, name: string, units: number, bias?: Bias): Feature;
   /** gamma is kept >= 0.01, so that batch norm never turns an order around (max pool and sign commute with it). */
   batchNorm(x: Feature, name: string): Feature;

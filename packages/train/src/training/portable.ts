@@ -68,7 +68,7 @@ export async function writePortableStep(
   if (!phase)
     throw new TierwiseError(
       'USAGE',
-      `${checkpoint}: this training is done; without --export-step, --resume writes its bundle`,
+      `${checkpoint}: this training is done; without --export-step, --resume writes what it has made`,
     );
   await using opened = await open(phase, weights);
   const { step, frozen } = opened;
