@@ -84,18 +84,29 @@ function imageNet(network: string, row: PaperRow): Table1Row {
 }
 
 const resnet18 = paper(93.02, 88.89, 0.0453, 73, 43.705, 1.6);
+const vgg16 = paper(92.29, 87.76, 0.0523, 78, 59.0, 2.0);
 
-/** ResNet-18's main network with a branch at a later place than in the paper: after its first stage. */
-const resnet18Later: Table1Row = {
-  name: 'resnet18-stage1-cifar-10',
-  network: 'resnet18',
-  data: 'cifar-10',
-  paper: resnet18,
-  bundle: 'runs/resnet18-stage1',
-  command:
-    'npx tierwise train --network resnet18 --data cifar-10 -o runs/resnet18.onnx --schedule main-only --progressive --epochs 60 --resume && npx tierwise attach runs/resnet18.onnx --data cifar-10 -o runs/resnet18-stage1.tierwise --at relu_5 --scale 1 --epochs 60 --branch-depth 9 --branch-width 128 --branch-stride 2 --progressive --views 8 --tolerance 0.0015 --resume',
-  note: 'the branch leaves after the first stage: four convolutions more in float32 on the device than in the paper',
-};
+/**
+ * A main network of `cifar` with a branch at a later place than in the paper.: after `stage`, which ends with the node `at`.
+ * `main` and `branch` are further options of the two trainings.
+ */
+function later(
+  network: string,
+  row: PaperRow,
+  stage: number,
+  options: { readonly at: string; readonly main: string; readonly branch: string; readonly note: string },
+): Table1Row {
+  const bundle = `runs/${network}-stage${stage}`;
+  return {
+    name: `${network}-stage${stage}-cifar-10`,
+    network,
+    data: 'cifar-10',
+    paper: row,
+    bundle,
+    command: `npx tierwise train --network ${network} --data cifar-10 -o runs/${network}.onnx --schedule main-only --epochs 60${options.main} --resume && npx tierwise attach runs/${network}.onnx --data cifar-10 -o ${bundle}.tierwise --at ${options.at} --scale 1 --epochs 60${options.branch} --progressive --views 8 --tolerance 0.0015 --resume`,
+    note: options.note,
+  };
+}
 
 export const table1Rows: readonly Table1Row[] = [
   {
@@ -117,8 +128,19 @@ export const table1Rows: readonly Table1Row[] = [
   },
   cifar('alexnet', 10, paper(76.85, 73.99, 0.0251, 79, 90.911, 3.3)),
   cifar('resnet18', 10, resnet18, ' --progressive'),
-  resnet18Later,
-  cifar('vgg16', 10, paper(92.29, 87.76, 0.0523, 78, 59.0, 2.0)),
+  later('resnet18', resnet18, 1, {
+    at: 'relu_5',
+    main: ' --progressive',
+    branch: ' --branch-depth 9 --branch-width 128 --branch-stride 2',
+    note: 'the branch leaves after the first stage: four convolutions more in float32 on the device than in the paper',
+  }),
+  cifar('vgg16', 10, vgg16),
+  later('vgg16', vgg16, 2, {
+    at: 'maxpool_2',
+    main: ' --dropout 0',
+    branch: ' --branch-depth 8 --branch-width 256',
+    note: 'the branch leaves after the second pool: three convolutions more in float32 on the device than in the paper',
+  }),
   cifar('alexnet', 100, paper(57.31, 54.73, 0.0251, 76, 92.351, 3.5)),
   cifar('resnet18', 100, paper(78.32, 73.96, 0.0453, 60, 43.885, 1.7), ' --progressive'),
   cifar('vgg16', 100, paper(70.48, 65.32, 0.0523, 76, 59.759, 2.1)),
