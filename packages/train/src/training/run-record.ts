@@ -95,8 +95,8 @@ function runPage(settings: TrainingSettings, history: readonly EpochRecord[]): s
         ...trained.flatMap((head) => [`${head} loss`, `${head} accuracy, %`, `${head} held back, %`]),
         'seconds',
       ],
-      rows: history.map(({ phase, epoch, side, losses, accuracies, heldBack, seconds }) => [
-        `${epoch}`,
+      rows: history.map(({ phase, side, losses, accuracies, heldBack, seconds }, i) => [
+        `${i + 1}`,
         phaseName(phase, side),
         ...trained.flatMap((head): (string | number)[] => {
           const [loss, accuracy] = [losses[head], accuracies[head]];
