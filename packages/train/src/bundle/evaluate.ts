@@ -52,13 +52,16 @@ export interface Measured extends AsyncDisposable {
     onProgress?: (progress: Progress) => void,
     signal?: AbortSignal,
   ): Promise<{ stems: Float32Array; scores: Float32Array }>;
-  /** For each sample, whether the rest is right when its stem goes through `codec`, and the bytes that takes. */
+  /**
+   * For each sample, the scores of the rest when its stem goes through `codec`, float32 [samples, classes], whether they
+   * are right, and the bytes that takes; 0 for those not `wanted`.
+   */
   rest(
     data: Dataset,
     stems: Float32Array,
     codec: CodecPolicy,
     wanted?: (sample: number) => boolean,
-  ): Promise<{ right: Uint8Array; payloadBytes: Uint32Array }>;
+  ): Promise<{ scores: Float32Array; right: Uint8Array; payloadBytes: Uint32Array }>;
 }
 
 /**
@@ -159,6 +162,8 @@ function measure(
 
     async rest(data, stems, codec, wanted = () => true) {
       const size = stems.length / data.samples;
+      const classes = data.classes.length;
+      const scores = new Float32Array(data.samples * classes);
       const right = new Uint8Array(data.samples);
       const payloadBytes = new Uint32Array(data.samples);
       const chosen = Array.from({ length: data.samples }, (_, i) => i).filter(wanted);
@@ -173,7 +178,7 @@ function measure(
           payloadBytes[sample] = packed.length;
           delivered.set(unpack(packed).data, i * size);
         }
-        const scores = (
+        const given = (
           await rest.run(
             new Map([
               [
@@ -183,10 +188,13 @@ function measure(
             ]),
           )
         ).get(ports.main)!;
-        for (const [i, sample] of samples.entries())
-          right[sample] = Number(predicted(scores, i) === data.labels[sample]);
+        for (const [i, sample] of samples.entries()) {
+          right[sample] = Number(predicted(given, i) === data.labels[sample]);
+          const row = (given.data as Float32Array).subarray(i * classes, (i + 1) * classes);
+          scores.set(row, sample * classes);
+        }
       }
-      return { right, payloadBytes };
+      return { scores, right, payloadBytes };
     },
 
     async [Symbol.asyncDispose]() {
