@@ -87,7 +87,7 @@ const resnet18 = paper(93.02, 88.89, 0.0453, 73, 43.705, 1.6);
 const vgg16 = paper(92.29, 87.76, 0.0523, 78, 59.0, 2.0);
 
 /**
- * A main network of `cifar` with a branch at a later place than in the paper.: after `stage`, which ends with the node `at`.
+ * A main network of `cifar` with a branch at a later place than in the paper: after `stage`, which ends with the node `at`.
  * `main` and `branch` are further options of the two trainings.
  */
 function later(

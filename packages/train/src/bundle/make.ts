@@ -158,7 +158,7 @@ export async function makeComposite(options: MakeOptions): Promise<CompositeFile
     provenance: {
       settings,
       ...(options.backbone ? { backbone: options.backbone } : {}),
-      heldBack: { samples: held.samples, tolerance, ...choice, expectedLossByBits: tried },
+      heldBack: { samples: held.samples, tolerance, ...choice, mainAccuracyByBits: tried },
     },
   });
   return { manifest, files, evaluation };
@@ -171,11 +171,8 @@ async function decide(composite: Measured, held: Dataset, tolerance: number, opt
     options.signal,
   );
   const { entropies, right } = judgeBranch(scores, held);
-  const { codec, tried } = await chooseCodec(
-    calibrateRange(stems),
-    2 * tolerance,
-    held.classes.length,
-    async (candidate) => (await composite.rest(held, stems, candidate)).scores,
+  const { codec, tried } = await chooseCodec(calibrateRange(stems), 2 * tolerance, (candidate) =>
+    composite.rest(held, stems, candidate),
   );
   const { right: mainRight, payloadBytes } = await composite.rest(held, stems, codec);
   const samples = Array.from(entropies, (entropy, i) => ({
