@@ -3,19 +3,18 @@ import { encodeBody } from '@tierwise/wire';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createEdge, type Edge } from '../src/index.ts';
 import { openStream, request } from './client.ts';
-import { dims, modelsFolder, picture } from './tiny-bundle.ts';
+import { dims, longRun, modelsFolder, picture } from './tiny-bundle.ts';
 
-// One inference takes a few hundred milliseconds of a worker here: long enough to look at an edge meanwhile.
-const heavy = 40;
 let edge: Edge;
 let models: Awaited<ReturnType<typeof modelsFolder>>;
 beforeAll(async () => {
   models = await modelsFolder();
-  await models.add({ heavy });
+  await models.add({ heavy: longRun });
 });
 afterAll(() => models.dispose());
 beforeEach(async () => {
   edge = await createEdge({ models: models.path, port: 0, queueLimit: 2, maxBatch: 1 });
+  await get('/metrics'); // The first fetch of a process is slow, and would come too late to see a run.
 });
 afterEach(() => edge.close());
 

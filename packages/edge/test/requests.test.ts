@@ -3,14 +3,14 @@ import { decodeFrame, encodeFrame, type InferParameters } from '@tierwise/wire';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createEdge, type Edge, type EdgeOptions } from '../src/index.ts';
 import { openStream, type Reply, request } from './client.ts';
-import { dims, expectedScores, expectedStem, modelsFolder, picture } from './tiny-bundle.ts';
+import { dims, expectedScores, expectedStem, longRun, modelsFolder, picture } from './tiny-bundle.ts';
 
 let edge: Edge;
 let models: Awaited<ReturnType<typeof modelsFolder>>;
 beforeAll(async () => {
   models = await modelsFolder();
   await models.add();
-  await models.add({ name: 'slow', heavy: 40 });
+  await models.add({ name: 'slow', heavy: longRun });
 });
 afterAll(() => models.dispose());
 beforeEach(async () => {

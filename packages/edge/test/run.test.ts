@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { tensor } from '@tierwise/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openStream, request } from './client.ts';
-import { dims, modelsFolder, picture } from './tiny-bundle.ts';
+import { openStream, request, type StreamClient } from './client.ts';
+import { dims, longRun, modelsFolder, picture } from './tiny-bundle.ts';
 
 let models: Awaited<ReturnType<typeof modelsFolder>>;
 beforeAll(async () => {
   models = await modelsFolder();
-  await models.add({ heavy: 40 });
+  await models.add({ heavy: longRun });
 });
 afterAll(() => models.dispose());
 
@@ -40,18 +40,22 @@ async function start(): Promise<{
   return { child, url, lines, ended };
 }
 
-/** Resolves when one run waits for a worker, so that another one computes. */
-async function untilBusy(url: string): Promise<void> {
-  while (!(await (await fetch(`${url}/metrics`)).text()).includes('\ntierwise_queued_runs 1\n'));
+const metrics = async (url: string) => (await fetch(`${url}/metrics`)).text();
+
+/** A client of which one run computes and another one waits for the worker. */
+async function busyClient(url: string): Promise<StreamClient> {
+  const client = await openStream(url);
+  await metrics(url); // The first fetch of a process is slow, and would come too late to see them.
+  client.send(message('a'));
+  client.send(message('b'));
+  while (!(await metrics(url)).includes('\ntierwise_queued_runs 1\n'));
+  return client;
 }
 
 describe('runEdge', () => {
   it.each(['SIGTERM', 'SIGINT'] as const)('drains on %s and lets the process end', async (signal) => {
     const { child, url, lines, ended } = await start();
-    const client = await openStream(url);
-    client.send(message('a'));
-    client.send(message('b'));
-    await untilBusy(url);
+    const client = await busyClient(url);
     child.kill(signal);
     expect(await client.next()).toMatchObject({ kind: 'response', id: 'a' });
     expect(await client.next()).toMatchObject({ kind: 'response', id: 'b' });
@@ -62,10 +66,7 @@ describe('runEdge', () => {
 
   it('ends at once on a second signal', async () => {
     const { child, url, lines, ended } = await start();
-    const client = await openStream(url);
-    client.send(message('a'));
-    client.send(message('b'));
-    await untilBusy(url);
+    const client = await busyClient(url);
     child.kill('SIGINT');
     while ((await fetch(`${url}/v2/health/ready`)).status !== 503);
     child.kill('SIGINT');

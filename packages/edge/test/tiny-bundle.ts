@@ -22,6 +22,9 @@ function weightsOf(seed = 7) {
 }
 type Weights = ReturnType<typeof weightsOf>;
 
+/** `heavy` of a network that takes the better part of a second: long enough to look at an edge while it computes. */
+export const longRun = 160;
+
 export interface TinyOptions {
   readonly name?: string;
   /** How many products of 512 x 512 matrices the rest adds to no effect: 134 million multiplications each. */
