@@ -253,7 +253,11 @@ export function withTrainingOptions(command: Command): Command {
     )
     .option('--threads <n>', 'default: one per core, at most 4', whole(1))
     .option('--checkpoint-steps <n>', 'steps between two checkpoints', whole(1), 100)
-    .option('--resume', 'go on from the checkpoint beside what is written', false)
+    .option(
+      '--resume',
+      'go on from the checkpoint beside what is written; of a finished training, choose codec and threshold anew, as with another --tolerance',
+      false,
+    )
     .option(
       '--export-step <folder>',
       'write the phase that comes next as files, to be run by ONNX Runtime on another machine, instead of training it here',

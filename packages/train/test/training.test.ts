@@ -364,6 +364,9 @@ test('the run record has every epoch, as JSON and as a page without scripts', as
   const onEpoch = (history: readonly EpochRecord[]) => writeRunRecord(bundle, mainFirst, history);
   const { history } = await train(options({ settings: mainFirst, onEpoch }));
   const { json, page } = runRecordFiles(bundle);
+  // A finished training has no epoch left to tell, but its record may be gone.
+  for (const file of [json, page]) await rm(file);
+  await train(options({ settings: mainFirst, onEpoch, resume: true }));
   expect(JSON.parse((await readFile(json)).toString())).toEqual({
     format: 'tierwise-run/1',
     settings: mainFirst,

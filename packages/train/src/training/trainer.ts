@@ -49,7 +49,7 @@ export interface TrainOptions {
   readonly main?: string | undefined;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: TrainingProgress) => void;
-  /** Told all epochs so far after each, when the checkpoint holds it; waited for. */
+  /** Told all epochs so far after each, when the checkpoint holds it, or at once when all are done; waited for. */
   readonly onEpoch?: (history: readonly EpochRecord[], settings: TrainingSettings) => Promise<void>;
 }
 
@@ -74,6 +74,7 @@ export async function train(options: TrainOptions): Promise<Trained> {
   const lessons = lessonsOf(options);
   const open = phaseOpener(options);
   const { weights, history, ...from } = await standingOf(options, open, lessons);
+  if (from.index === options.settings.phases.length) await options.onEpoch?.(history, options.settings);
   for (const [index, phase] of options.settings.phases.entries()) {
     if (index < from.index) continue;
     await using opened = await open(phase, weights);
