@@ -246,7 +246,7 @@ describe('a digit drawn in the browser', () => {
 
         edge = await startEdge(port);
         await expect
-          .poll(() => page.evaluate(() => window.tierwiseDemo!.composite.edgeState), { timeout: 20_000 })
+          .poll(() => page.evaluate(() => window.tierwiseDemo!.composite.edgeState))
           .toBe('connected');
         const again = await classify(page, greys);
         expect(again).toMatchObject({ tier: 'edge', classIndex: expected });
@@ -306,8 +306,7 @@ describe('a digit drawn in the browser', () => {
   });
 
   const choose = (mode: string) => page.locator(`#modes input[value=${mode}]`).check({ force: true });
-  const answered = (label: string) =>
-    expect.poll(() => page.getByTestId('answer').textContent(), { timeout: 10_000 }).toBe(label);
+  const answered = (label: string) => expect.poll(() => page.getByTestId('answer').textContent()).toBe(label);
 
   test('sketched clothes are recognised by their own network', async () => {
     await choose('clothes');
