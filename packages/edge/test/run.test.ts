@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { tensor } from '@tierwise/core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openStream, request, type StreamClient } from './client.ts';
 import { dims, longRun, modelsFolder, picture } from './tiny-bundle.ts';
 
@@ -12,6 +12,12 @@ beforeAll(async () => {
   await models.add({ heavy: longRun });
 });
 afterAll(() => models.dispose());
+
+const children: ChildProcess[] = [];
+// One that a failed test has left would run on for ever.
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
 
 const message = (id: string) =>
   request({ pixels: tensor('float32', dims.input, picture()) }, { modelName: 'tiny', id });
@@ -32,6 +38,7 @@ async function start(): Promise<{
   const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  children.push(child);
   const ended = once(child, 'exit');
   const lines: string[] = [];
   const output = createInterface({ input: child.stdout! });
