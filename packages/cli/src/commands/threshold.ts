@@ -37,6 +37,7 @@ export interface ThresholdFlags extends MeasureFlags {
   readonly minAccuracy?: number;
   readonly maxUpload?: number;
   readonly minExit?: number;
+  readonly maxExit?: number;
   readonly tolerance: number;
   readonly link: string;
   readonly deviceGflops: number;
@@ -74,6 +75,7 @@ async function thresholdCommand(
     minAccuracy: flags.minAccuracy,
     maxUploadBytes: flags.maxUpload,
     minExitRate: flags.minExit,
+    maxExitRate: flags.maxExit,
   };
   const latencyMs = (point: CurvePoint) => expectedMs(manifest, point, flags, context);
   const candidate = (name: string, point: CurvePoint): Candidate => ({
@@ -261,6 +263,7 @@ async function write(
         minAccuracy: flags.minAccuracy,
         maxUploadBytes: flags.maxUpload,
         minExitRate: flags.minExit,
+        maxExitRate: flags.maxExit,
         accuracy: chosen.accuracy,
         exitRate: chosen.exitRate,
       },
@@ -289,6 +292,7 @@ export function addThreshold(program: Command): void {
     .option('--min-accuracy <share>', 'least accuracy of the composite, 0 to 1', real(0, 1))
     .option('--max-upload <bytes>', 'most bytes sent for a request, on average', real(0, 1e9))
     .option('--min-exit <share>', 'least share of samples that exit on the device, 0 to 1', real(0, 1))
+    .option('--max-exit <share>', 'most of them', real(0, 1))
     .option(
       '--tolerance <share>',
       'accuracy given up for more exits, without --min-accuracy',

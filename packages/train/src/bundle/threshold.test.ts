@@ -92,13 +92,15 @@ test('targets are reached by the largest threshold that reaches them, or refused
         minAccuracy: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: undefined }),
         maxUploadBytes: fc.option(fc.integer({ min: 0, max: 99 }), { nil: undefined }),
         minExitRate: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: undefined }),
+        maxExitRate: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: undefined }),
       }),
       (samples, targets) => {
         const able = exitCurve(samples).filter(
           (p) =>
             p.accuracy >= (targets.minAccuracy ?? 0) &&
             p.uploadBytes <= (targets.maxUploadBytes ?? 99) &&
-            p.exitRate >= (targets.minExitRate ?? 0),
+            p.exitRate >= (targets.minExitRate ?? 0) &&
+            p.exitRate <= (targets.maxExitRate ?? 1),
         );
         try {
           const { bestAccuracy, ...chosen } = chooseThreshold(samples, 0, targets);

@@ -28,6 +28,7 @@ export interface ThresholdTargets {
   readonly minAccuracy?: number | undefined;
   readonly maxUploadBytes?: number | undefined;
   readonly minExitRate?: number | undefined;
+  readonly maxExitRate?: number | undefined;
 }
 
 export interface ThresholdChoice extends CurvePoint {
@@ -94,7 +95,8 @@ export function gainOfExits(
 /**
  * The exact form of what LcDNN's algorithm 2 searches for. Among the thresholds that reach `targets` it takes the
  * largest with an accuracy within `tolerance` of the best of them; where an accuracy is among the targets, the largest
- * of them. Larger thresholds send less.
+ * of them. Larger thresholds send less. The best of many thresholds is partly chance; `minExitRate` and `maxExitRate` close
+ * to each other leave it little room.
  *
  * `samples` must not be the test set. With n samples an accuracy is known to about sqrt(a (1 - a) / n).
  * @throws TierwiseError USAGE when no threshold reaches the targets, with what can be reached
@@ -105,8 +107,24 @@ export function chooseThreshold(
   targets: ThresholdTargets = {},
 ): ThresholdChoice {
   const curve = exitCurve(samples);
-  const { minAccuracy = 0, maxUploadBytes = Number.POSITIVE_INFINITY, minExitRate = 0 } = targets;
-  const frugal = curve.filter((p) => p.uploadBytes <= maxUploadBytes && p.exitRate >= minExitRate);
+  const {
+    minAccuracy = 0,
+    maxUploadBytes = Number.POSITIVE_INFINITY,
+    minExitRate = 0,
+    maxExitRate = 1,
+  } = targets;
+  const frugal = curve.filter(
+    (p) => p.uploadBytes <= maxUploadBytes && p.exitRate >= minExitRate && p.exitRate <= maxExitRate,
+  );
+  if (frugal.length === 0) {
+    const asked = Object.entries(targets).flatMap(([name, value]) =>
+      value === undefined ? [] : [`${name} ${value}`],
+    );
+    throw new TierwiseError(
+      'USAGE',
+      `no threshold reaches these targets together on these ${samples.length} samples: ${asked.join(', ')}`,
+    );
+  }
   const best = Math.max(...frugal.map((p) => p.accuracy));
   if (best < minAccuracy)
     throw new TierwiseError(
