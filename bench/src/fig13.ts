@@ -9,16 +9,7 @@ import { openSession } from '@tierwise/ort';
 import type { Context, Manifest } from '@tierwise/plan';
 import { linkProfiles } from '@tierwise/relay';
 import type { Block } from '@tierwise/report';
-import {
-  evaluationOf,
-  expectedLatency,
-  findNetwork,
-  type Network,
-  observedRanges,
-  ports,
-  trainRival,
-  wilson,
-} from '@tierwise/train';
+import { evaluationOf, expectedLatency, observedRanges, ports, wilson } from '@tierwise/train';
 import { callPage, openPage, startBrowser } from './browser.ts';
 import { chooseCases } from './cases.ts';
 import { commonConditions } from './conditions.ts';
@@ -31,8 +22,8 @@ import { buildPage, serveSite } from './site.ts';
 import { median, significant } from './statistics.ts';
 import { table1Rows } from './table1-rows.ts';
 
-/** A network that a command has trained, without a branch. */
-interface Trained {
+/** A network without a branch that a command has trained. */
+interface Rival {
   readonly name: string;
   /** ONNX, from the folder of the repository. */
   readonly file: string;
@@ -42,52 +33,48 @@ interface Trained {
 interface Fig13Case {
   /** A row of Table 1, whose bundle is the composite. */
   readonly name: string;
-  /** A narrow network that is trained in the run, alone and as a student. */
-  readonly narrow?: Network;
-  /** Where another small network is looked for, and what trains it. */
-  readonly trained?: Trained;
+  /** Networks of about the bytes of the branch, in float32: one that learnt from labels alone, and one that the main network taught. */
+  readonly rivals: readonly Rival[];
 }
 
-const lenet = findNetwork('lenet');
+const trained = (name: string, file: string, how: string): Rival => ({
+  name,
+  file,
+  command: `npx tierwise train ${how} --schedule main-only -o ${file}`,
+});
 
-/** LeNet with 6, 12 and 72 instead of 20, 50 and 500: about the bytes of the branch, in float32. */
-const narrowLenet: Network = {
-  ...lenet,
-  name: 'lenet-narrow',
-  stem: (l, pixels) =>
-    l.relu(
-      l.batchNorm(l.maxPool(l.pixelConv(pixels, 'stem.conv', { filters: 6, kernel: 5 }), 2), 'stem.norm'),
-    ),
-  main(l, stem, classes) {
-    const x = l.maxPool(l.conv(stem, 'main.conv2', { filters: 12, kernel: 5 }), 2);
-    const flat = l.flatten(l.relu(l.batchNorm(x, 'main.norm2')));
-    const hidden = l.relu(l.batchNorm(l.dense(flat, 'main.fc3', 72), 'main.norm3'));
-    return l.dense(hidden, 'main.fc4', classes);
-  },
-};
+const mobilenet = '--network mobilenet-v2-0.25 --data cifar-10 --progressive --epochs 30 --holdout 2000';
+const narrow = '--network lenet-narrow --data mnist';
 
-/** A quarter of the width: about the bytes of a branch of these networks, in float32. */
-const mobilenet: Trained = {
-  name: 'mobilenet-v2-0.25',
-  file: 'runs/mobilenet-v2-0.25.onnx',
-  command:
-    'npx tierwise train --network mobilenet-v2-0.25 --data cifar-10 -o runs/mobilenet-v2-0.25.onnx --schedule main-only --progressive --epochs 30 --holdout 2000 --resume',
-};
+/** A MobileNetV2 of a quarter of the width, and the student of the network of `name`. */
+const mobilenets = (name: string): readonly Rival[] => [
+  trained('mobilenet-v2-0.25', 'runs/mobilenet-v2-0.25.onnx', mobilenet),
+  trained(
+    'student',
+    `runs/${name}-student.onnx`,
+    `${mobilenet} --student-of runs/${name}.tierwise --views 10`,
+  ),
+];
 
 /**
- * LcDNN has ResNet18 on CIFAR-10 and VGG16 on ImageNet-150K, whose data are not here; LeNet is what minutes allow, AlexNet
- * what an hour does.
+ * LcDNN has ResNet18 on CIFAR-10 and VGG16 on ImageNet-150K, whose data are not here; LeNet is what minutes allow, the others
+ * what hours do.
  */
 export const fig13Cases: readonly Fig13Case[] = [
-  { name: 'lenet-mnist', narrow: narrowLenet },
-  { name: 'alexnet-cifar-10', trained: mobilenet },
-  { name: 'resnet18-cifar-10', trained: mobilenet },
-  { name: 'vgg16-imagenet-150' },
+  {
+    name: 'lenet-mnist',
+    rivals: [
+      trained('narrow', 'models/lenet-narrow.onnx', narrow),
+      trained('student', 'models/lenet-student.onnx', `${narrow} --student-of models/lenet-mnist.tierwise`),
+    ],
+  },
+  ...['alexnet-cifar-10', 'resnet18-cifar-10', 'resnet18-stage1-cifar-10', 'vgg16-stage2-cifar-10'].map(
+    (name) => ({ name, rivals: mobilenets(name) }),
+  ),
+  { name: 'vgg16-imagenet-150', rivals: [] },
 ];
 
 const link = 'fast-4g';
-/** As many as the committed composite had. */
-const rivalEpochs = 12;
 const caseMs = 8000;
 /** Training pictures over which the ranges of 8 bits are taken. */
 const calibrationPictures = 64;
@@ -140,11 +127,11 @@ export async function benchFig13(options: BenchOptions): Promise<BenchResult> {
       rowOf(one.name, contestant, found, median(times[contestant.raced]!)),
     );
     rows.push(...own);
-    if (found.missing !== undefined)
+    for (const { name, command } of found.missing)
       rows.push({
-        case: `${one.name}/${found.missing.name}`,
+        case: `${one.name}/${name}`,
         metrics: {},
-        facts: { state: 'not trained here', command: found.missing.command },
+        facts: { state: 'not trained here', command },
       });
     blocks.push(...chartsOf(one.name, own));
   }
@@ -158,7 +145,7 @@ export async function benchFig13(options: BenchOptions): Promise<BenchResult> {
         'weights alone; onnxruntime-web itself, which the rivals need, is a hundred times our engine (bench first-answer)',
       browserMs: 'median of a warm sample on the device, one thread, in the same page',
       expectedMs: `with the share that the edge finishes over ${link}, the edge's own time left out`,
-      rivals: `narrow: ${rivalEpochs} epochs alone; student: the same network taught by the main one; int8: the main network in QDQ form, ranges over ${calibrationPictures} training pictures`,
+      rivals: `student: taught by the main network besides the labels, else as the one above; int8: the main network in QDQ form, ranges over ${calibrationPictures} training pictures`,
     },
     rows,
     blocks: [
@@ -183,7 +170,7 @@ interface Found {
   readonly testSamples: number;
   readonly contestants: readonly Contestant[];
   readonly files: ReadonlyMap<string, Uint8Array>;
-  readonly missing?: Trained | undefined;
+  readonly missing: readonly Rival[];
 }
 
 /** Everything of a case that there is; the command that trains its composite where there is none. */
@@ -228,50 +215,23 @@ async function contestantsOf(one: Fig13Case, options: BenchOptions): Promise<Fou
   await addOnnx('main-float32', main, composite.mainAccuracy);
   const pictures = Array.from({ length: calibrationPictures }, (_, i) => picture(train, i));
   await addOnnx('main-int8', quantizeInt8(main, await observedRanges(main, pictures)));
-  if (one.narrow) await addNarrow(one.narrow, main, train, addOnnx, options);
-  const missing = one.trained && (await addTrained(one.trained, addOnnx));
+  const missing: Rival[] = [];
+  for (const rival of one.rivals) {
+    const bytes = await bytesOf(rival.file);
+    if (bytes) await addOnnx(rival.name, foldAffine(readOnnx(bytes, rival.file)));
+    else missing.push(rival);
+  }
   return { manifest, testSamples: data.samples, contestants, files, missing };
 }
 
-type AddOnnx = (name: string, model: ModelProto, accuracy?: number) => Promise<void>;
-
-async function addNarrow(
-  network: Network,
-  teacher: ModelProto,
-  data: Dataset,
-  add: AddOnnx,
-  options: BenchOptions,
-): Promise<void> {
-  for (const [name, taught] of [
-    ['narrow', false],
-    ['student', true],
-  ] as const)
-    await add(
-      name,
-      foldAffine(
-        await trainRival({
-          network,
-          data,
-          epochs: rivalEpochs,
-          seed: 1,
-          threads: Math.min(4, availableParallelism()),
-          signal: options.signal,
-          onProgress: ({ step, steps }) => options.onProgress(`training ${name}: step ${step} of ${steps}`),
-          ...(taught && { teacher }),
-        }),
-      ),
-    );
-}
-
-/** Adds another network; gives it back where its file is not there. */
-async function addTrained(trained: Trained, add: AddOnnx): Promise<Trained | undefined> {
-  const bytes = await readFile(join(repository, trained.file)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
+/** What is in a file of the repository's folder, if it is there. */
+async function bytesOf(file: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(join(repository, file));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
-  });
-  if (bytes === undefined) return trained;
-  await add(trained.name, foldAffine(readOnnx(bytes, trained.file)));
-  return undefined;
+  }
 }
 
 async function artifact(folder: string, file: string): Promise<Uint8Array> {

@@ -53,18 +53,19 @@ export interface TrainingFlags {
 
 /**
  * `teacher` and `views` of the settings, where they are asked for.
- * @throws TierwiseError USAGE unless a phase of the training is taught by a frozen network
+ * @throws TierwiseError USAGE unless a frozen network teaches: another one, or that of a phase whose branch learns from it
  */
 export function teachingOf(
   { teacher, views }: Pick<TrainingFlags, 'teacher' | 'views'>,
   phases: readonly PhaseSettings[],
+  isStudent = false,
 ): Pick<TrainingSettings, 'teacher' | 'views'> {
   const asked = { ...(teacher === 'int8' && { teacher }), ...(views !== undefined && { views }) };
   const [flag] = Object.entries(asked).map(([name, value]) => `--${name} ${value}`);
-  if (flag !== undefined && !phases.some(({ kind }) => kind === 'branch'))
+  if (flag !== undefined && !isStudent && !phases.some(({ kind }) => kind === 'branch'))
     throw new TierwiseError(
       'USAGE',
-      `${flag}: no network teaches here, as no branch is trained on a frozen one; it is for --schedule main-first and attach --freeze`,
+      `${flag}: no network teaches here, as no branch is trained on a frozen one; it is for --schedule main-first, --student-of and attach --freeze`,
     );
   return asked;
 }
@@ -223,7 +224,7 @@ export function withTrainingOptions(command: Command): Command {
     .addOption(
       new Option(
         '--teacher <type>',
-        'how a frozen network computes the scores that its branch learns to match; int8 is faster on newer processors, and refused where it changes classes',
+        'how a frozen network computes the scores that its branch or student learns to match; int8 is faster on newer processors, and refused where it changes classes',
       )
         .choices(['float32', 'int8'])
         .default('float32'),
@@ -235,7 +236,7 @@ export function withTrainingOptions(command: Command): Command {
     )
     .option(
       '--views <n>',
-      'the pictures of a branch on a frozen network repeat after so many epochs, and what the network says of them is computed once: faster where epochs are many (default: all epochs differ)',
+      'the pictures that a frozen network teaches its branch or student with repeat after so many epochs, and what it says of them is computed once: faster where epochs are many (default: all epochs differ)',
       whole(1),
     )
     .option(

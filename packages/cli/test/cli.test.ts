@@ -419,6 +419,25 @@ describe('train', () => {
     const first = alone.with(-1, 'main-first').concat('--main', 'alone.onnx.checkpoint.safetensors');
     const branch = await json('train', ...first, '--branch-epochs', '1', '-o', 'alone.tierwise');
     expect(branch.value).toMatchObject({ main: { accuracy: main.accuracy } });
+
+    const narrow = alone.with(alone.indexOf('lenet-small'), 'lenet-narrow');
+    const student = [...narrow, '--student-of', 'alone.tierwise', '--teacher', 'int8'];
+    const joint = student.with(student.indexOf('main-only'), 'joint');
+    expect((await json('train', ...joint, '-o', 'student.tierwise')).value).toMatchObject({
+      code: 'USAGE',
+      error: expect.stringContaining('main-only'),
+    });
+    const coloured = student.with(student.indexOf('lenet-narrow'), 'alexnet');
+    expect((await json('train', ...coloured, '-o', 'student.onnx')).value).toMatchObject({
+      code: 'USAGE',
+      error: expect.stringMatching(/alone.tierwise takes pictures of \[1,28,28\], its student \[3,32,32\]/),
+    });
+    const taught = await json('train', ...student, '-o', 'student.onnx');
+    expect(taught.value).toMatchObject({ main: { accuracy: expect.any(Number) } });
+    expect(await readFile(join(folder, 'student.onnx.run.html'), 'utf8')).toContain('alone.tierwise');
+    expect((await json('train', ...narrow, '--resume', '-o', 'student.onnx')).value).toMatchObject({
+      code: 'CHECKPOINT_INVALID',
+    });
   });
 
   test('branch --explore trains what is not there yet, and leaves results and a report', async () => {

@@ -7,6 +7,7 @@ export {
   type Normalization,
   type NormalizationTrial,
   temperatureFor,
+  temperatureOf,
   tryNormalizations,
 } from './attach/index.ts';
 export { writeBundle } from './bundle/bundle.ts';
@@ -80,7 +81,6 @@ export {
 } from './design/placement.ts';
 export { type BranchPlace, branchPlaces } from './design/places.ts';
 export { rewriteManifest } from './design/rewrite.ts';
-export { type RivalOptions, trainRival } from './design/rival.ts';
 export { type TrainingFacts, trainingFacts } from './design/training-facts.ts';
 export type { Backbone } from './frozen/backbone.ts';
 export { takeWeights } from './frozen/backbone-training.ts';
@@ -118,7 +118,7 @@ export {
 } from './recipes/index.ts';
 export { startingValues } from './start/drawn.ts';
 export { type OptimizerName, optimizers } from './step/optimizer.ts';
-export { branchTemperature, networkStep, type TrainingStep } from './step/step.ts';
+export { networkStep, studentTemperature, type TrainingStep } from './step/step.ts';
 export { freshState, openStep, type StepRunner } from './step/step-runner.ts';
 export type { ByHead, EpochRecord } from './training/checkpoint.ts';
 export { backboneOf, type Phase, phaseOpener } from './training/phases.ts';

@@ -48,7 +48,11 @@ async function elsewhere(folder: string, end: number, before = 0): Promise<Porta
     const at = (drawn % plan.stepsPerEpoch) * settings.batch;
     fillBatch(batch, data, order.subarray(at, at + settings.batch), plan.masks, settings, drawn);
     const pixels = new Map<string, Tensor>([['pixels', batch.pixels]]);
-    const feeds = new Map<string, Tensor>([...state, ...((await backbone?.run(pixels)) ?? pixels)]);
+    const made = new Map<string, Tensor>([...pixels, ...((await backbone?.run(pixels)) ?? [])]);
+    const feeds = new Map([
+      ...state,
+      ...plan.lessons.map((name): [string, Tensor] => [name, made.get(name)!]),
+    ]);
     feeds.set('targets', batch.targets);
     for (const [i, { name }] of plan.masks.entries()) feeds.set(name, batch.masks[i]!);
     for (const [name, values] of Object.entries(plan.scalars))
@@ -78,7 +82,7 @@ test('a phase that another program begins ends with the same weights', async () 
   const whole = await train({ ...own, checkpoint: at('whole.safetensors'), resume: false });
   const shared = { ...own, checkpoint: at('shared.safetensors') };
   const plan = await writePortableStep(folder, { ...shared, resume: false });
-  expect(plan).toMatchObject({ phase: 'joint', step: 0, steps: 10, backbone: false });
+  expect(plan).toMatchObject({ phase: 'joint', step: 0, steps: 10, lessons: ['pixels'], backbone: false });
   expect(plan.samples).toHaveLength(100);
   await elsewhere(folder, 7);
   const { weights } = await train({ ...shared, resume: true });
@@ -114,6 +118,28 @@ test('so does a training whose every phase another program runs, of the branch o
     code: 'USAGE',
     message: expect.stringContaining('done'),
   });
+});
+
+test('so does a network that learns from another one', async () => {
+  const main = { ...settings, phases: [phase('main')] };
+  const { weights } = await train({
+    ...own,
+    settings: main,
+    checkpoint: at('main.safetensors'),
+    resume: false,
+  });
+  const taught = {
+    ...own,
+    settings: { ...main, network: 'lenet-narrow', studentOf: { bundle: 'main.tierwise', digest: 'd' } },
+    teacher: backboneOf(findNetwork('lenet'), weights, data.classes.length),
+  };
+  const whole = await train({ ...taught, checkpoint: at('whole.safetensors'), resume: false });
+  const shared = { ...taught, checkpoint: at('shared.safetensors') };
+  const plan = await writePortableStep(folder, { ...shared, resume: false });
+  expect(plan).toMatchObject({ phase: 'main', lessons: ['pixels', 'teacher'], backbone: true });
+  await elsewhere(folder, 5);
+  const { weights: student } = await train({ ...shared, resume: true });
+  expect(fingerprints(student)).toEqual(fingerprints(whole.weights));
 });
 
 test('a phase under way goes on elsewhere where it stands', async () => {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { mirrorOf, networks } from '../src/networks/index.ts';
 import { startingValues } from '../src/start/drawn.ts';
 import { adam } from '../src/step/optimizer.ts';
-import { branchStep, branchTemperature, networkStep } from '../src/step/step.ts';
+import { branchStep, networkStep, studentTemperature } from '../src/step/step.ts';
 import { freshState, openStep } from '../src/step/step-runner.ts';
 
 const batch = 4;
@@ -68,7 +68,7 @@ test('a branch learns the same from scores of any size, softened to the usual on
   const [stem, scores, targets] = [drawn(batch, 20, 12, 12), drawn(batch, classes), drawn(batch, classes)];
   targets.data.fill(0).set([1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0]);
   const lossAt = async (times: number) => {
-    const how = { temperature: branchTemperature * times, realWeights: false };
+    const how = { temperature: studentTemperature * times, realWeights: false };
     const step = branchStep(stemDims, mirrorOf(network), how, {
       batch,
       classes,

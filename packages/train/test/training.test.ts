@@ -17,6 +17,7 @@ import { backboneOf } from '../src/training/phases.ts';
 import { runRecordFiles, writeRunRecord } from '../src/training/run-record.ts';
 import type { PhaseKind, PhaseSettings, TrainingSettings } from '../src/training/settings.ts';
 import { type TrainingProgress, type TrainOptions, train } from '../src/training/trainer.ts';
+import { validate } from '../src/training/validate.ts';
 import { fingerprints } from './fingerprints.ts';
 import { tinyData } from './tiny-data.ts';
 
@@ -238,6 +239,62 @@ test('a branch taught in 8 bits has the same main network, and broken off it end
   await expect(broken).rejects.toMatchObject({ code: 'CANCELLED', details: { phase: 'branch' } });
   const resumed = await train(options({ settings: taught, checkpoint, resume: true }));
   expect(fingerprints(resumed.weights)).toEqual(fingerprints(whole.weights));
+});
+
+test('a network learns from another one; broken off it ends the same, and goes on with that one only', async () => {
+  const alone: TrainingSettings = { ...settings, network: 'lenet-narrow', phases: [phase('main', 2)] };
+  const { weights: known } = await train(options({ settings: { ...settings, phases: [phase('main', 3)] } }));
+  const teacher = backboneOf(findNetwork('lenet'), known, data.classes.length);
+  const studentOf = { bundle: 'lenet.tierwise', digest: 'd' };
+  const checkpoint = join(folder, 'student.safetensors');
+  for (const more of [{}, { views: 1 }, { teacher: 'int8' }] as const) {
+    const student = options({ settings: { ...alone, ...more, studentOf }, teacher, checkpoint });
+    const whole = await train(student);
+    expect(Object.keys(whole.history[1]!.losses)).toEqual(['main']);
+    const stop = new AbortController();
+    const broken = train({
+      ...student,
+      signal: stop.signal,
+      onProgress: (p) => p.step === 7 && stop.abort(),
+    });
+    await expect(broken).rejects.toMatchObject({ code: 'CANCELLED' });
+    const resumed = await train({ ...student, resume: true });
+    expect(fingerprints(resumed.weights)).toEqual(fingerprints(whole.weights));
+  }
+  // The checkpoint of a student is of no use to one of another network, or of none.
+  for (const [asked, its] of [
+    [{ ...alone, teacher: 'int8', studentOf: { ...studentOf, digest: 'e' } }, { teacher }],
+    [{ ...alone, teacher: 'int8' }, {}],
+  ] as const)
+    await expect(train(options({ settings: asked, ...its, checkpoint, resume: true }))).rejects.toMatchObject(
+      { code: 'CHECKPOINT_INVALID', message: expect.stringContaining('studentOf') },
+    );
+  await expect(train(options({ settings: alone, teacher }))).rejects.toMatchObject({ code: 'USAGE' });
+});
+
+test('a network learns from its teacher what labels do not say', async () => {
+  // The labels say nothing here.
+  const { weights } = await train(options({ settings: { ...settings, phases: [phase('main', 3)] } }));
+  const teacher = backboneOf(findNetwork('lenet'), weights, data.classes.length);
+  const labels = data.labels.map((_, i) => i % data.classes.length);
+  const unlabelled = { ...data, labels };
+  const student: TrainingSettings = {
+    ...settings,
+    network: 'lenet-narrow',
+    smoothing: 0.99,
+    phases: [phase('main', 16)],
+  };
+  const held = holdBack(data.samples, settings.holdout, settings.seed).held;
+  const right = async (more: Partial<TrainingSettings>, its: Partial<TrainOptions>) => {
+    const { weights: learnt } = await train(
+      options({ settings: { ...student, ...more }, data: unlabelled, ...its }),
+    );
+    const { model, ports, preprocess } = backboneOf(findNetwork('lenet-narrow'), learnt, data.classes.length);
+    const deployed = { model, input: ports.input, preprocess, heads: { main: ports.scores } };
+    return (await validate(deployed, data, held, 1)).main!;
+  };
+  const taught = await right({ studentOf: { bundle: 'lenet.tierwise', digest: 'd' } }, { teacher });
+  expect(taught).toBeGreaterThan((await right({}, {})) + 0.3);
 });
 
 test.each([

@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
 import { TierwiseError } from '@tierwise/core';
+import { relabelled } from '@tierwise/data';
 import {
   anySize,
   type BranchChoice,
-  branchTemperature,
   findNetwork,
   freeDesign,
   type Network,
@@ -16,10 +16,13 @@ import {
   runRecordFiles,
   schedules,
   stemDimsOf,
+  studentTemperature,
   type TrainingSettings,
+  temperatureOf,
   writeNetwork,
 } from '@tierwise/train';
 import type { Command } from 'commander';
+import { readTeacher } from '../bundle.ts';
 import { dataHelp, loadData } from '../data.ts';
 import { handle, untilCtrlC } from '../handle.ts';
 import type { Terminal } from '../terminal.ts';
@@ -54,6 +57,8 @@ interface TrainFlags extends TrainingFlags {
   readonly dropout?: number;
   /** Checkpoint whose main network is taken. */
   readonly main?: string;
+  /** Bundle whose main network teaches. */
+  readonly studentOf?: string;
 }
 
 /** `tierwise train`: from a data set to a bundle, by way of a checkpoint beside it. */
@@ -63,6 +68,8 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
   const alone = schedule === 'main-only';
   const output = alone ? networkFile(flags.output) : bundleFolder(flags.output);
   if (alone) refuseBranch(flags);
+  else if (flags.studentOf !== undefined)
+    throw new TierwiseError('USAGE', '--student-of: a student is trained alone, with --schedule main-only');
   const branch = branchOf(network, flags);
   const progressive = flags.progressive ? anySize(network, branch.design, schedule) : undefined;
   if (progressive && !alone && !(progressive.main && progressive.branch))
@@ -73,7 +80,10 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
     flags.optimizer === undefined
       ? undefined
       : oneOf('--optimizer', flags.optimizer, Object.keys(optimizers) as OptimizerName[]);
-  const data = await loadData(flags.data, network.input, terminal, signal);
+  const taught =
+    flags.studentOf === undefined ? undefined : await readTeacher(flags.studentOf, network.input);
+  const loaded = await loadData(flags.data, network.input, terminal, signal);
+  const data = taught ? relabelled(loaded, taught.labels) : loaded;
   const { holdout, batch } = divided(data.train.samples, flags, {
     batch: network.training.batch,
     holdout: mostHeldBack,
@@ -89,6 +99,10 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
     batch,
     progressive,
   });
+  const run = trainingRun(output, flags, terminal, signal);
+  const temperature = taught
+    ? await temperatureOf(taught.teacher, data.train, { threads: run.threads, signal })
+    : studentTemperature;
   const settings: TrainingSettings = {
     network: flags.network,
     data: data.train.name,
@@ -97,15 +111,21 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
     batch,
     ...branch,
     phases,
-    temperature: branchTemperature,
+    temperature,
     augmentation: augmentationOf(flags, data.train.name),
     smoothing: flags.smoothing,
-    ...teachingOf(flags, phases),
+    ...(taught && { studentOf: taught.studentOf }),
+    ...teachingOf(flags, phases, taught !== undefined),
     ...(flags.dropout === undefined ? {} : { dropout: flags.dropout }),
     seed: flags.seed,
   };
-  const run = trainingRun(output, flags, terminal, signal);
-  const options = { settings, data: data.train, main: flags.main, ...run };
+  const options = {
+    settings,
+    data: data.train,
+    main: flags.main,
+    ...(taught && { teacher: taught.teacher }),
+    ...run,
+  };
   const trained = await trainOrExport(flags, flags.network, options, terminal);
   if (!trained) return;
   const { weights, history } = trained;
@@ -224,6 +244,10 @@ export function addTrain(program: Command): void {
       .option(
         '--main <checkpoint>',
         'with main-first: take the trained main network of another run, which differs in its branch only',
+      )
+      .option(
+        '--student-of <bundle>',
+        "with main-only: learn to match the scores of NAME.tierwise's main network, too (distillation)",
       )
       .option(
         '--branch-depth <n>',

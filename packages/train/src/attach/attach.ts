@@ -4,7 +4,7 @@ import { takeWeights } from '../frozen/backbone-training.ts';
 import type { Weights } from '../layers/inference.ts';
 import { addBranch, ports } from '../networks/export.ts';
 import { type BranchDesign, freeDesign } from '../recipes/index.ts';
-import { branchTemperature } from '../step/step.ts';
+import { studentTemperature } from '../step/step.ts';
 import type { TrainingSettings } from '../training/settings.ts';
 import type { ImportedBackbone } from './import.ts';
 
@@ -44,9 +44,9 @@ export function attachedComposite(
 const usualSpread = 10;
 
 /**
- * The temperature that softens scores of this spread (see NormalizationTrial) for a branch to match: networks that were
+ * The temperature that softens scores of this spread (see NormalizationTrial) for a student to match: networks that were
  * trained on pixels 0..255 can have scores in the hundreds, which a usual temperature would leave as sharp as labels.
  */
 export function temperatureFor(spread: number): number {
-  return branchTemperature * Math.max(1, spread / usualSpread);
+  return studentTemperature * Math.max(1, spread / usualSpread);
 }

@@ -1,7 +1,8 @@
 import { argmax, type PreprocessSpec, softmax, TierwiseError, tensor } from '@tierwise/core';
 import type { Dataset } from '@tierwise/data';
 import { summarize } from '@tierwise/graph';
-import { openBackbone } from '../frozen/backbone.ts';
+import { type Backbone, openBackbone } from '../frozen/backbone.ts';
+import { temperatureFor } from './attach.ts';
 import type { ImportedBackbone } from './import.ts';
 
 /** How pixels 0..255 become a network's input: value = (pixel * scale - mean) / std. */
@@ -69,7 +70,8 @@ export async function tryNormalizations(
   const samples = Math.min(data.samples, options.samples ?? affordable);
   const trials: (NormalizationTrial & Predictions)[] = [];
   for (const { name, values } of candidates) {
-    const predictions = await predict(backbone, data, samples, values, options);
+    const preprocess = { ...backbone.pictures, ...values };
+    const predictions = await predict({ ...backbone, preprocess }, data, samples, options);
     const { predicted, labels } = predictions;
     const right = predicted.filter((label, i) => label === labels[i]).length;
     trials.push({ name, values, accuracy: right / samples, samples, ...predictions });
@@ -103,14 +105,14 @@ interface Predictions {
 
 /** Classes of evenly spread samples, as the backbone sees them and as the data says. */
 async function predict(
-  backbone: ImportedBackbone,
+  backbone: Backbone,
   data: Dataset,
   samples: number,
-  values: Normalization,
   { threads, signal }: { readonly threads: number; readonly signal?: AbortSignal },
 ): Promise<Predictions> {
-  const spec = { ...backbone.pictures, ...values };
-  await using opened = await openBackbone({ ...backbone, preprocess: spec }, threads);
+  const { preprocess: spec } = backbone;
+  await using opened = await openBackbone(backbone, threads);
+  const classes = opened.scoresDims[1]!;
   const size = spec.channels * spec.height * spec.width;
   const predicted = new Uint16Array(samples);
   const labels = new Uint16Array(samples);
@@ -129,13 +131,23 @@ async function predict(
       tensor('uint8', [count, spec.channels, spec.height, spec.width], pixels),
     );
     for (let i = 0; i < count; i++) {
-      const row = scores.data.subarray(i * backbone.classes, (i + 1) * backbone.classes);
+      const row = scores.data.subarray(i * classes, (i + 1) * classes);
       predicted[from + i] = argmax(row);
       spread += (Math.max(...row) - row.reduce((a, b) => a + b, 0) / row.length) / samples;
       loss -= Math.log(Math.max(softmax(row)[labels[from + i]!]!, 1e-30)) / samples;
     }
   }
   return { predicted, labels, loss, spread };
+}
+
+/** The temperature that softens the scores of a `teacher` of any kind, as it sees some training samples. */
+export async function temperatureOf(
+  teacher: Backbone,
+  data: Dataset,
+  options: { readonly threads: number; readonly signal?: AbortSignal },
+): Promise<number> {
+  const { spread } = await predict(teacher, data, Math.min(data.samples, 200), options);
+  return temperatureFor(spread);
 }
 
 /** Classes most of whose pictures get one wrong answer, another one for each: data and network number them differently. */

@@ -12,7 +12,7 @@ import { addBranch, exportMain, pixelPreprocess, ports } from '../networks/expor
 import type { Network } from '../networks/index.ts';
 import { plainBlock } from '../recipes/design.ts';
 import type { BranchDesign, RecipeName } from '../recipes/index.ts';
-import { branchTemperature } from '../step/step.ts';
+import { studentTemperature } from '../step/step.ts';
 import { holdBack } from '../training/batches.ts';
 import { backboneOf } from '../training/phases.ts';
 import { phasesOf } from '../training/schedule.ts';
@@ -167,7 +167,7 @@ function baseSettings(network: Network, settings: ExploreSettings): TrainingSett
       samples: samples - holdout,
       batch,
     }),
-    temperature: branchTemperature,
+    temperature: studentTemperature,
     augmentation: augmentationFor(settings.data),
     smoothing: 0,
     seed,

@@ -1,6 +1,6 @@
 import { TierwiseError } from '@tierwise/core';
 import { alexnet } from './alexnet.ts';
-import { lenet, lenetSmall } from './lenet.ts';
+import { lenet, lenetNarrow, lenetSmall } from './lenet.ts';
 import { mobilenetV2 } from './mobilenet-v2.ts';
 import type { Network } from './network.ts';
 import { resnet18 } from './resnet18.ts';
@@ -14,6 +14,7 @@ const colour32 = { channels: 3, height: 32, width: 32 } as const;
 export const networks: Readonly<Record<string, Network>> = {
   lenet,
   'lenet-small': lenetSmall,
+  'lenet-narrow': lenetNarrow,
   alexnet,
   resnet18,
   vgg16,

@@ -10,6 +10,8 @@ const published: Record<string, number> = {
   // Caffe's LeNet has 431,080; the biases of two convolutions (70) give way to three batch norms (1,140).
   lenet: 431_080 - 70 + 1_140,
   'lenet-small': 431_080 - 70 + 1_140,
+  // Convolutions of 6 and 12, dense layers of 72 and 10 with biases, batch norms of 6, 12 and 72.
+  'lenet-narrow': 6 * 25 + 12 * 6 * 25 + (192 + 1) * 72 + (72 + 1) * 10 + 2 * (6 + 12 + 72),
   alexnet: 23_272_266,
   resnet18: 11_173_962,
   vgg16: 15_245_130,
@@ -22,6 +24,7 @@ const published: Record<string, number> = {
 const mostBytes: Record<string, number> = {
   lenet: 103_000,
   'lenet-small': 20_000,
+  'lenet-narrow': 6_000,
   alexnet: 3_300_000,
   resnet18: 1_600_000,
   vgg16: 2_000_000,

@@ -2,8 +2,8 @@
  * The whole training step of a phase as one ONNX graph: forward, losses, backward, optimiser, running averages.
  * onnxruntime runs it; any machine with ONNX Runtime could.
  *
- * Inputs: what the phase learns from (`pixels` uint8 [n, c, h, w]; or `stem` float32 [n, c, h, w] and `teacher`
- * float32 [n, classes], which a frozen backbone gives), `targets` float32 [n, classes] (rows sum to 1), `rate`
+ * Inputs: what the phase learns from (`pixels` uint8 [n, c, h, w], or `stem` float32 [n, c, h, w]; and where a frozen
+ * network teaches, its scores `teacher` float32 [n, classes]), `targets` float32 [n, classes] (rows sum to 1), `rate`
  * float32 [], the optimiser's scalars, a mask per dropout, and every tensor of the state by name. Outputs: each tensor
  * of the state as `<name>.next`, and for each head `loss.<head>` (mean over the batch) and `correct.<head>` (count),
  * all float32.
@@ -65,19 +65,24 @@ interface Head {
 
 /**
  * The step of `network` alone, or with `branch` the joint step with the loss CE(main) + CE(branch), equal weights:
- * LcDNN eq. 1 in the adopted form (systems.md section 6.2). The stem learns from both.
+ * LcDNN eq. 1 in the adopted form (systems.md section 6.2). The stem learns from both. With `taught` the network is the
+ * student of another one, with the loss of `branchStep`.
  */
 export function networkStep(
   network: Network,
   branch: BranchChoice | undefined,
   options: StepOptions,
+  taught?: { readonly temperature: number },
 ): TrainingStep {
   const { channels, height, width } = network.input;
   return writeStep(network.name, options, (b, layers) => {
     const dims = [options.batch, channels, height, width];
     const value = b.op('Cast', [b.input('pixels', 'uint8', dims)], { to: 1 });
     const stem = network.stem(layers, shrunk(b, { value, dims }, options.side ?? 1));
-    const heads: Head[] = [{ name: 'main', scores: network.main(layers, stem, options.classes) }];
+    const main = { name: 'main', scores: network.main(layers, stem, options.classes) } as const;
+    const heads: Head[] = [
+      taught ? { ...main, matching: { scores: taughtScores(b, options), ...taught } } : main,
+    ];
     if (branch) {
       const scores = findRecipe(branch.recipe)(layers, stem, options.classes, branch.design);
       heads.push({ name: 'branch', scores });
@@ -111,8 +116,8 @@ export function attachedStep(
   });
 }
 
-/** What a branch's own scores are softened by when they are to match a backbone's. */
-export const branchTemperature = 4;
+/** What a student's own scores are softened by when they are to match a teacher's. */
+export const studentTemperature = 4;
 
 /**
  * The step of a branch alone on stems [n, c, h, w] of a frozen backbone, with the loss
@@ -130,11 +135,13 @@ export function branchStep(
   return writeStep('branch', { ...options, realWeights }, (b, layers) => {
     const dims = [options.batch, ...stemDims.slice(1)];
     const stem = shrunk(b, { value: b.input('stem', 'float32', dims), dims }, options.side ?? 1);
-    const teacher = b.input('teacher', 'float32', [options.batch, options.classes]);
     const scores = findRecipe(branch.recipe)(layers, stem, options.classes, branch.design);
-    return [{ name: 'branch', scores, matching: { scores: teacher, temperature } }];
+    return [{ name: 'branch', scores, matching: { scores: taughtScores(b, options), temperature } }];
   });
 }
+
+const taughtScores = (b: GraphBuilder, { batch, classes }: StepOptions): Value =>
+  b.input('teacher', 'float32', [batch, classes]);
 
 /** Cross-entropy -mean_n sum_c target log softmax(scores). */
 function crossEntropy(b: GraphBuilder, scores: Value, targets: Value): Value {
@@ -142,12 +149,12 @@ function crossEntropy(b: GraphBuilder, scores: Value, targets: Value): Value {
   return b.neg(b.mean(b.sum(b.mul(logP, targets), [1]), [0]));
 }
 
-/** T^2 mean_n KL(softmax(teacher / temperature) || softmax(scores / T)), T the branch's own. */
+/** T^2 mean_n KL(softmax(teacher / temperature) || softmax(scores / T)), T the student's own. */
 function divergence(b: GraphBuilder, scores: Value, teacher: Value, temperature: number): Value {
   const logSoftmax = (x: Value, by: number) => b.op('LogSoftmax', [b.mul(x, b.scalar(1 / by))], { axis: 1 });
   const logT = logSoftmax(teacher, temperature);
-  const apart = b.mul(b.op('Exp', [logT]), b.sub(logT, logSoftmax(scores, branchTemperature)));
-  return b.mul(b.mean(b.sum(apart, [1]), [0]), b.scalar(branchTemperature ** 2));
+  const apart = b.mul(b.op('Exp', [logT]), b.sub(logT, logSoftmax(scores, studentTemperature)));
+  return b.mul(b.mean(b.sum(apart, [1]), [0]), b.scalar(studentTemperature ** 2));
 }
 
 /** How many rows have their maximum where the target has. */

@@ -81,7 +81,7 @@ export async function loadMain(path: string, settings: TrainingSettings): Promis
   const saved = await readCheckpoint(
     path,
     settings,
-    ({ recipe, design, temperature, teacher, views, phases, ...main }) => ({
+    ({ recipe, design, temperature, studentOf, teacher, views, phases, ...main }) => ({
       ...main,
       phases: ofMain(phases),
     }),
@@ -137,7 +137,7 @@ async function readCheckpoint(
   )
     throw invalid('its training record is incomplete');
   const [past, asked] = [relevant(rest.settings), relevant(settings)];
-  for (const key of Object.keys(asked) as (keyof TrainingSettings)[]) {
+  for (const key of Object.keys({ ...past, ...asked }) as (keyof TrainingSettings)[]) {
     const [was, is] = [JSON.stringify(past[key]), JSON.stringify(asked[key])];
     if (was !== is) throw invalid(`it was made with ${key} ${was}, not ${is}`);
   }

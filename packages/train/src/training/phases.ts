@@ -18,7 +18,7 @@ import type { Deployed } from './validate.ts';
 /** A phase of a training, ready to be run. */
 export interface Phase extends AsyncDisposable {
   readonly step: TrainingStep;
-  /** What gives the stems and scores that the step learns from; without one it learns from pixels. */
+  /** What gives the stems and scores that the step learns from, if it learns from any. */
   readonly frozen?: Backbone;
   /**
    * What the step learns from, made of `pixels` uint8 [n, c, h, w]. The same pixels have the same `key`, where they may
@@ -54,15 +54,14 @@ interface Surroundings {
   readonly settings: TrainingSettings;
   readonly data: Dataset;
   readonly threads: number;
+  /** What `settings.studentOf` names. */
+  readonly teacher?: Backbone;
 }
 
-/** Opens the phases of a training: of a branch on its `backbone`, or of a network of ours. */
-export function phaseOpener(options: {
-  readonly settings: TrainingSettings;
-  readonly data: Dataset;
-  readonly threads: number;
-  readonly backbone?: Backbone;
-}): PhaseOpener {
+/** Opens the phases of a training: of a branch on its `backbone`, or of a network of ours, which may have a `teacher`. */
+export function phaseOpener(options: Surroundings & { readonly backbone?: Backbone }): PhaseOpener {
+  if ((options.teacher === undefined) !== (options.settings.studentOf === undefined))
+    throw new TierwiseError('USAGE', 'a teacher is what the settings name as studentOf');
   const known: KnownScores = new Map();
   return options.backbone ? branchPhase(options.backbone, options, known) : phasesOfNetwork(options, known);
 }
@@ -75,19 +74,25 @@ type KnownScores = Map<string, Tensor<'float32'>>;
 /** 256 MB. */
 const mostKnown = 2 ** 26;
 
+function remember(known: KnownScores, key: string, scores: Tensor<'float32'>): void {
+  if (key !== '' && (known.size + 1) * scores.data.length <= mostKnown) known.set(key, scores);
+}
+
 /** The phases of a network of ours: a branch is trained on what the phase before it has left. */
 function phasesOfNetwork(around: Surroundings, known: KnownScores): PhaseOpener {
-  const { settings, data } = around;
+  const { settings, data, teacher } = around;
   const network = findNetwork(settings.network);
   const classes = data.classes.length;
   return async (phase, weights) => {
     if (isOfBranch(phase))
       return branchPhase(backboneOf(network, weights, classes), around, known)(phase, weights);
     const branch = phase.kind === 'joint' ? settings : undefined;
-    const step = networkStep(network, branch, stepOptions(settings, phase, classes));
+    const options = stepOptions(settings, phase, classes);
+    const step = networkStep(network, branch, options, teacher && { temperature: settings.temperature });
     const { side = 1 } = phase;
+    const start = () => startingValues(step, settings.seed);
     return {
-      ...onPixels(step, () => startingValues(step, settings.seed)),
+      ...(teacher ? await taught(teacher, step, start, around, known) : onPixels(step, start)),
       deployed: (trained) => ({
         model: (branch
           ? exportComposite(network, trained, classes, { smallEnds: true, branch, side })
@@ -124,11 +129,8 @@ function branchPhase(backbone: Backbone, around: Surroundings, known: KnownScore
         deployed: (trained) => withBranch(backbone, settings, trained, { stemDims, classes, phase }),
       };
     }
-    const teacher =
-      settings.teacher === 'int8' ? await int8Teacher(backbone, examples(around), threads) : backbone;
-    const opened = await openBackbone(teacher, threads);
+    const { frozen, opened } = await openTeacher(backbone, settings.network, around);
     try {
-      checkClasses(opened, settings.network, classes);
       const step = branchStep(
         opened.stemDims,
         settings,
@@ -137,10 +139,10 @@ function branchPhase(backbone: Backbone, around: Surroundings, known: KnownScore
       );
       return {
         step,
-        frozen: teacher,
+        frozen,
         async feeds(pixels, key = '') {
           const { stem, scores } = await opened.run(pixels, known.get(key));
-          if (key !== '' && (known.size + 1) * scores.data.length <= mostKnown) known.set(key, scores);
+          remember(known, key, scores);
           return { stem, teacher: scores };
         },
         start: () => inherited(startingValues(step, settings.seed, 'branch'), step.parameters, backbone),
@@ -154,6 +156,48 @@ function branchPhase(backbone: Backbone, around: Surroundings, known: KnownScore
       await opened[Symbol.asyncDispose]();
       throw error;
     }
+  };
+}
+
+/** A frozen network, called `name`, that is to teach: in 8 bits where the settings say so. */
+async function openTeacher(
+  backbone: Backbone,
+  name: string,
+  around: Surroundings,
+): Promise<{ frozen: Backbone; opened: OpenBackbone }> {
+  const { settings, data, threads } = around;
+  const frozen =
+    settings.teacher === 'int8' ? await int8Teacher(backbone, examples(around), threads) : backbone;
+  const opened = await openBackbone(frozen, threads);
+  try {
+    checkClasses(opened, name, data.classes.length);
+    return { frozen, opened };
+  } catch (error) {
+    await opened[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** A phase whose step learns from pixels, and from what a `teacher` says of them. */
+async function taught(
+  teacher: Backbone,
+  step: TrainingStep,
+  start: Phase['start'],
+  around: Surroundings,
+  known: KnownScores,
+): Promise<Phase> {
+  const name = around.settings.studentOf?.bundle ?? 'the teacher';
+  const { frozen, opened } = await openTeacher(teacher, name, around);
+  return {
+    step,
+    frozen,
+    async feeds(pixels, key = '') {
+      const scores = known.get(key) ?? (await opened.run(pixels)).scores;
+      remember(known, key, scores);
+      return { pixels, teacher: scores };
+    },
+    start,
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
 }
 

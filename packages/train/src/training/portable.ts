@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Tensor, TierwiseError } from '@tierwise/core';
-import { GraphBuilder, writeOnnx } from '@tierwise/graph';
+import { GraphBuilder, readOnnx, writeOnnx } from '@tierwise/graph';
 import { writeFileWhole } from '../files.ts';
 import { type Backbone, fixedBatch } from '../frozen/backbone.ts';
 import { writeBackbone } from '../frozen/backbone-training.ts';
@@ -25,9 +25,9 @@ export interface PortablePlan {
   readonly stepsPerEpoch: number;
   /** The file with the state, which the program writes anew: safetensors; what to change in its metadata. */
   readonly checkpoint: string;
-  /**
-   * Whether the step learns from `stem` and `teacher`, which `backbone.onnx` makes of the pixels, and not from `pixels`.
-   */
+  /** Which inputs the step learns from: of `pixels` and what `backbone.onnx` makes of them, `stem` and `teacher`. */
+  readonly lessons: readonly string[];
+  /** Whether there is a `backbone.onnx`. */
   readonly backbone: boolean;
   /** Which of the training samples may be learnt from, in the order of the data set; the others choose the threshold. */
   readonly samples: readonly number[];
@@ -85,6 +85,7 @@ export async function writePortableStep(
     steps,
     stepsPerEpoch: lessons.stepsPerEpoch[index]!,
     checkpoint,
+    lessons: lessonsIn(step.model),
     backbone: frozen !== undefined,
     samples: [...lessons.learnt.toSorted()],
     pixels: { dtype: 'uint8', dims: batch.pixels.dims },
@@ -113,6 +114,11 @@ export async function writePortableStep(
   await writeFileWhole(join(folder, 'step.onnx'), step.model);
   await writeFileWhole(join(folder, 'plan.json'), new TextEncoder().encode(`${JSON.stringify(plan)}\n`));
   return plan;
+}
+
+function lessonsIn(step: Uint8Array): string[] {
+  const inputs = readOnnx(step).graph!.input.map(({ name }) => name);
+  return ['pixels', 'stem', 'teacher'].filter((lesson) => inputs.includes(lesson));
 }
 
 /** `backbone` as one file: `pixels` uint8 `dims` in, `stem` and `teacher` out. */

@@ -112,12 +112,15 @@ function runPage(settings: TrainingSettings, history: readonly EpochRecord[]): s
   return reportPage(`${settings.network} on ${settings.data}`, blocks);
 }
 
-/** What only a branch has, or what teaches one. */
-const ofBranch = new Set(['recipe', 'design', 'temperature']);
+/** What only a branch has. */
+const ofBranch = new Set(['recipe', 'design']);
 
 function factsOf(settings: TrainingSettings): Record<string, string | number> {
   const alone = settings.phases.every(({ kind }) => kind === 'main');
-  const told = Object.entries(settings).filter(([name]) => !(alone && ofBranch.has(name)));
+  const untaught = alone && settings.studentOf === undefined;
+  const told = Object.entries(settings).filter(
+    ([name]) => !(alone && ofBranch.has(name)) && !(untaught && name === 'temperature'),
+  );
   return Object.fromEntries(
     told.map(([name, value]) => [
       name,

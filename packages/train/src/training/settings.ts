@@ -45,15 +45,20 @@ export interface TrainingSettings {
   readonly design: BranchDesign;
   /** One after the other. */
   readonly phases: readonly PhaseSettings[];
-  /** What the main network's scores are softened by where a branch learns to match them; 4 for scores of a usual size. */
+  /** What a frozen network's scores are softened by where they are learnt to be matched; 4 for scores of a usual size. */
   readonly temperature: number;
   readonly augmentation: Augmentation;
   /** Share of a target that is spread over all classes alike (Szegedy et al. 2016); 0 leaves it at its class. */
   readonly smoothing: number;
-  /** int8: a frozen network's scores, which a branch learns to match, are computed in 8 bits. Where absent, in float32. */
+  /**
+   * The bundle whose main network teaches a network without a branch, which learns to match its scores; the digest is
+   * that of the bundle's main network.
+   */
+  readonly studentOf?: { readonly bundle: string; readonly digest: string };
+  /** int8: a frozen network's scores, which are learnt to be matched, are computed in 8 bits. Where absent, in float32. */
   readonly teacher?: 'int8';
   /**
-   * How many epochs of a branch on a frozen network have pictures of their own: then they come again as they were, and
+   * How many epochs that a frozen network teaches have pictures of their own: then they come again as they were, and
    * what the network says of them is known. Where absent, all have.
    */
   readonly views?: number;

@@ -35,6 +35,8 @@ export interface TrainOptions {
   readonly data: Dataset;
   /** The network that a branch is trained on, frozen or with it; without one, `settings.network` is a network of ours. */
   readonly backbone?: Backbone;
+  /** What `settings.studentOf` names: a network of ours without a branch learns to match its scores. */
+  readonly teacher?: Backbone;
   /** Threads of onnxruntime; the result depends on it in the last bits, so it is fixed by default. */
   readonly threads: number;
   /** Where the state is saved every `checkpointSteps` steps, at the end and when `signal` aborts. */
