@@ -4,7 +4,6 @@ import {
   type Bias,
   type BinaryWeights,
   type ConvOptions,
-  convAttributes,
   convDims,
   type DepthwiseOptions,
   depthwiseConv,
@@ -12,9 +11,9 @@ import {
   type Layers,
   leastStep,
   mostInt8,
-  windowed,
 } from './layers.ts';
 import { batchNormEpsilon } from './training.ts';
+import { WrittenLayers } from './written.ts';
 
 /** Trained values by name: parameters and running statistics of `TrainingLayers`. */
 export type Weights = ReadonlyMap<string, Float32Array>;
@@ -33,14 +32,13 @@ export type Weights = ReadonlyMap<string, Float32Array>;
  * What follows sign number `smallAfter` is the branch's end: its batch norms, scales and biases are rounded to float16
  * and its dense weights to 8 bits with a float16 step for each row, which the branch's file then stores without loss.
  */
-export class InferenceLayers implements Layers {
-  readonly #b: GraphBuilder;
+export class InferenceLayers extends WrittenLayers implements Layers {
   readonly #weights: Weights;
   readonly #smallAfter: number;
   #signs = 0;
 
   constructor(builder: GraphBuilder, weights: Weights, options: { readonly smallAfter?: number } = {}) {
-    this.#b = builder;
+    super(builder);
     this.#weights = weights;
     this.#smallAfter = options.smallAfter ?? Number.POSITIVE_INFINITY;
   }
@@ -64,7 +62,7 @@ export class InferenceLayers implements Layers {
   #store(name: string, dims: readonly number[], values: ArrayLike<number>): Value {
     const data = Float32Array.from(values);
     const kept = this.#isSmall ? fromFloat16(toFloat16(data)) : data;
-    return this.#b.initializer(name, tensor('float32', dims, kept));
+    return this.b.initializer(name, tensor('float32', dims, kept));
   }
 
   pixelConv(pixels: Feature, name: string, options: ConvOptions): Feature {
@@ -80,9 +78,9 @@ export class InferenceLayers implements Layers {
       for (let i = 0; i < taps; i++) whole[k * taps + i] = Math.round(filter[i]! / step);
       scale[k] = step / 255;
     }
-    const weight = this.#b.initializer(`${name}.weight`, tensor('float32', dims, whole));
+    const weight = this.b.initializer(`${name}.weight`, tensor('float32', dims, whole));
     const shift = biases ? { shift: biases } : {};
-    return { ...this.#convolve(pixels, [weight], options), scale, ...shift };
+    return { ...this.convolve(pixels, [weight], options), scale, ...shift };
   }
 
   conv(x: Feature, name: string, options: ConvOptions): Feature {
@@ -90,7 +88,7 @@ export class InferenceLayers implements Layers {
     const { weights, biases } = this.#trained(name, options.bias);
     const stored = [this.#store(`${name}.weight`, dims, weights)];
     if (biases) stored.push(this.#store(`${name}.bias`, [options.filters], biases));
-    return this.#convolve(x, stored, options);
+    return this.convolve(x, stored, options);
   }
 
   /** Weights of a layer and what is added, with the batch norm that was trained with them folded in. */
@@ -115,22 +113,15 @@ export class InferenceLayers implements Layers {
     return { scale, shift: scale.map((s, c) => beta[c]! - mean[c]! * s) };
   }
 
-  #convolve(x: Feature, weights: readonly Value[], o: ConvOptions): Feature {
-    const [stride, pad] = [o.stride ?? 1, o.pad ?? 0];
-    const value = this.#b.op('Conv', [x.value, ...weights], convAttributes(o));
-    const side = (size: number) => windowed(size, o.kernel, stride, pad);
-    return { value, dims: [x.dims[0]!, o.filters, side(x.dims[2]!), side(x.dims[3]!)] };
-  }
-
   dense(x: Feature, name: string, units: number, bias: Bias = true): Feature {
     const { weights, biases } = this.#trained(name, bias);
     const rounded = this.#isSmall ? eightBitRows(weights, units) : weights;
-    const weight = this.#b.initializer(
+    const weight = this.b.initializer(
       `${name}.weight`,
       tensor('float32', [units, x.dims[1]!], Float32Array.from(rounded)),
     );
     const c = biases ? { c: this.#store(`${name}.bias`, [units], biases) } : {};
-    return { value: this.#b.gemm(x.value, weight, { transB: 1, ...c }), dims: [x.dims[0]!, units] };
+    return { value: this.b.gemm(x.value, weight, { transB: 1, ...c }), dims: [x.dims[0]!, units] };
   }
 
   batchNorm(x: Feature, name: string): Feature {
@@ -143,43 +134,24 @@ export class InferenceLayers implements Layers {
   /** x * scale + bias for each channel: a Mul and an Add. */
   #affine(x: Feature, name: string, scale: ArrayLike<number>, bias?: ArrayLike<number>): Value {
     const dims = [1, x.dims[1]!, ...x.dims.slice(2).map(() => 1)];
-    const y = this.#b.mul(x.value, this.#store(`${name}.scale`, dims, scale));
-    return bias === undefined ? y : this.#b.add(y, this.#store(`${name}.bias`, dims, bias));
+    const y = this.b.mul(x.value, this.#store(`${name}.scale`, dims, scale));
+    return bias === undefined ? y : this.b.add(y, this.#store(`${name}.bias`, dims, bias));
   }
 
   /** Applies what is pending. */
-  #settled(x: Feature): Value {
+  protected override settled(x: Feature): Value {
     return x.scale === undefined ? x.value : this.#affine(x, x.value, x.scale, x.shift);
   }
 
-  add(a: Feature, b: Feature): Feature {
-    return { value: this.#b.add(this.#settled(a), this.#settled(b)), dims: a.dims };
-  }
-
   globalAveragePool(x: Feature): Feature {
-    const value = this.#b.op('Flatten', [this.#b.op('GlobalAveragePool', [this.#settled(x)])], { axis: 1 });
+    const value = this.b.op('Flatten', [this.b.op('GlobalAveragePool', [this.settled(x)])], { axis: 1 });
     return { value, dims: x.dims.slice(0, 2) };
-  }
-
-  relu(x: Feature): Feature {
-    return { value: this.#b.relu(this.#settled(x)), dims: x.dims };
-  }
-
-  relu6(x: Feature): Feature {
-    const value = this.#b.op('Clip', [this.#settled(x), this.#b.scalar(0), this.#b.scalar(6)]);
-    return { value, dims: x.dims };
-  }
-
-  maxPool(x: Feature, size: number): Feature {
-    const value = this.#b.op('MaxPool', [x.value], { kernel_shape: [size, size], strides: [size, size] });
-    const side = (dim: number) => windowed(dim, size, size, 0);
-    return { ...x, value, dims: [x.dims[0]!, x.dims[1]!, side(x.dims[2]!), side(x.dims[3]!)] };
   }
 
   flatten(x: Feature): Feature {
     const [n, ...rest] = x.dims as [number, ...number[]];
     return {
-      value: this.#b.op('Flatten', [x.value], { axis: 1 }),
+      value: this.b.op('Flatten', [x.value], { axis: 1 }),
       dims: [n, rest.reduce((a, d) => a * d, 1)],
     };
   }
@@ -188,21 +160,21 @@ export class InferenceLayers implements Layers {
     return x;
   }
 
-  sign(x: Feature): Feature {
+  override sign(x: Feature): Feature {
     this.#signs++;
-    return { value: this.#b.sign(x.value), dims: x.dims };
+    return super.sign(x);
   }
 
   shift(x: Feature, name: string): Feature {
     const dims = [1, x.dims[1]!, ...x.dims.slice(2).map(() => 1)];
     return {
-      value: this.#b.add(this.#settled(x), this.#store(name, dims, this.#get(name))),
+      value: this.b.add(this.settled(x), this.#store(name, dims, this.#get(name))),
       dims: x.dims,
     };
   }
 
   /** int8 signs of the latent weights as float; for scaled ones alpha = mean |W| per filter, too. */
-  #binaryWeights(
+  protected override binaryWeights(
     name: string,
     dims: readonly number[],
     kind: BinaryWeights,
@@ -224,39 +196,24 @@ export class InferenceLayers implements Layers {
       for (let i = start; i < end; i++) signs[i] = latent[i]! >= middle ? 1 : -1;
       scale[k] = size / taps;
     }
-    const stored = this.#b.initializer(`${name}.signs`, tensor('int8', dims, signs));
+    const stored = this.b.initializer(`${name}.signs`, tensor('int8', dims, signs));
     return {
-      signs: this.#b.op('Cast', [stored], { to: 1 }),
+      signs: this.b.op('Cast', [stored], { to: 1 }),
       ...(kind === 'scaled' ? { scale } : {}),
     };
-  }
-
-  binaryConv(x: Feature, name: string, options: ConvOptions, kind: BinaryWeights): Feature {
-    const b = this.#b;
-    const pad = options.pad ?? 0;
-    const { signs, ...scale } = this.#binaryWeights(name, convDims(x, options), kind);
-    const value =
-      pad === 0 ? x.value : b.op('Pad', [x.value, b.ints(0, 0, pad, pad, 0, 0, pad, pad), b.scalar(-1)]);
-    const padded = { value, dims: [x.dims[0]!, x.dims[1]!, x.dims[2]! + 2 * pad, x.dims[3]! + 2 * pad] };
-    return { ...this.#convolve(padded, [signs], { ...options, pad: 0 }), ...scale };
-  }
-
-  binaryDense(x: Feature, name: string, units: number, kind: BinaryWeights): Feature {
-    const { signs, ...scale } = this.#binaryWeights(name, [units, x.dims[1]!], kind);
-    return { value: this.#b.gemm(x.value, signs, { transB: 1 }), dims: [x.dims[0]!, units], ...scale };
   }
 
   depthwise(x: Feature, name: string, options: DepthwiseOptions): Feature {
     const conv = depthwiseConv(x, options);
     const dims = convDims(x, conv);
     const { whole, steps } = eightBitFilters(this.#get(`${name}.weight`), dims[0]);
-    const weight = this.#b.initializer(`${name}.whole`, tensor('int8', dims, whole));
-    const weights = [this.#b.op('Cast', [weight], { to: 1 })];
-    return { ...this.#convolve(x, weights, conv), scale: steps };
+    const weight = this.b.initializer(`${name}.whole`, tensor('int8', dims, whole));
+    const weights = [this.b.op('Cast', [weight], { to: 1 })];
+    return { ...this.convolve(x, weights, conv), scale: steps };
   }
 
   mark(x: Feature, name: string): Feature {
-    return { ...x, value: this.#b.op('Identity', [x.value], {}, name) };
+    return { ...x, value: this.b.op('Identity', [x.value], {}, name) };
   }
 }
 

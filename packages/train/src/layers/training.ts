@@ -4,7 +4,6 @@ import {
   type Bias,
   type BinaryWeights,
   type ConvOptions,
-  convAttributes,
   convDims,
   type DepthwiseOptions,
   depthwiseConv,
@@ -12,8 +11,8 @@ import {
   type Layers,
   leastStep,
   mostInt8,
-  windowed,
 } from './layers.ts';
+import { WrittenLayers } from './written.ts';
 
 /**
  * How a parameter is treated by the optimiser.
@@ -51,11 +50,10 @@ export const batchNormEpsilon = 1e-5;
 const constant = (value: number) => (length: number) => new Float32Array(length).fill(value);
 
 /** Writes layers for training: parameters are graph inputs, batch norm uses the batch, dropout a drawn mask. */
-export class TrainingLayers implements Layers {
+export class TrainingLayers extends WrittenLayers implements Layers {
   readonly parameters: Parameter[] = [];
   readonly statistics: Statistic[] = [];
   readonly masks: Mask[] = [];
-  readonly #b: GraphBuilder;
   readonly #realWeights: boolean;
   readonly #dropout: number | undefined;
 
@@ -67,7 +65,7 @@ export class TrainingLayers implements Layers {
     builder: GraphBuilder,
     options: { readonly realWeights?: boolean; readonly dropout?: number } = {},
   ) {
-    this.#b = builder;
+    super(builder);
     this.#realWeights = options.realWeights ?? false;
     this.#dropout = options.dropout;
   }
@@ -80,7 +78,7 @@ export class TrainingLayers implements Layers {
   ): Value {
     const length = dims.reduce((a, d) => a * d, 1);
     this.parameters.push({ name, kind, dims, init: (random) => init(length, random) });
-    return this.#b.input(name, 'float32', dims);
+    return this.b.input(name, 'float32', dims);
   }
 
   /** He et al. 2015: normal with variance 2 / fan-in, which keeps the scale of ReLU networks. */
@@ -102,35 +100,28 @@ export class TrainingLayers implements Layers {
   }
 
   pixelConv(pixels: Feature, name: string, options: ConvOptions): Feature {
-    return this.conv({ ...pixels, value: this.#b.mul(pixels.value, this.#b.scalar(1 / 255)) }, name, options);
+    return this.conv({ ...pixels, value: this.b.mul(pixels.value, this.b.scalar(1 / 255)) }, name, options);
   }
 
   conv(x: Feature, name: string, options: ConvOptions): Feature {
     const { filters, bias } = options;
     const weights = [this.#weight(`${name}.weight`, convDims(x, options), 'weight')];
     if (bias === true) weights.push(this.#parameter(`${name}.bias`, 'plain', [filters], constant(0)));
-    const y = this.#convolve(x, weights, options);
+    const y = this.convolve(x, weights, options);
     return bias === 'norm' ? this.batchNorm(y, `${name}.norm`) : y;
-  }
-
-  #convolve(x: Feature, weights: readonly Value[], o: ConvOptions): Feature {
-    const [stride, pad] = [o.stride ?? 1, o.pad ?? 0];
-    const value = this.#b.op('Conv', [x.value, ...weights], convAttributes(o));
-    const side = (size: number) => windowed(size, o.kernel, stride, pad);
-    return { value, dims: [x.dims[0]!, o.filters, side(x.dims[2]!), side(x.dims[3]!)] };
   }
 
   dense(x: Feature, name: string, units: number, bias: Bias = true): Feature {
     const weight = this.#weight(`${name}.weight`, [units, x.dims[1]!], 'weight');
     const c = bias === true ? { c: this.#parameter(`${name}.bias`, 'plain', [units], constant(0)) } : {};
-    const y = { value: this.#b.gemm(x.value, weight, { transB: 1, ...c }), dims: [x.dims[0]!, units] };
+    const y = { value: this.b.gemm(x.value, weight, { transB: 1, ...c }), dims: [x.dims[0]!, units] };
     return bias === 'norm' ? this.batchNorm(y, `${name}.norm`) : y;
   }
 
   batchNorm(x: Feature, name: string): Feature {
-    const b = this.#b;
+    const b = this.b;
     const channels = x.dims[1]!;
-    const value = this.#settled(x);
+    const value = this.settled(x);
     const gamma = this.#parameter(`${name}.gamma`, 'gamma', [channels], constant(1));
     const beta = this.#parameter(`${name}.beta`, 'plain', [channels], constant(0));
     // onnxruntime overwrites the running inputs in training mode, so they are two tensors that nobody else reads.
@@ -145,104 +136,66 @@ export class TrainingLayers implements Layers {
     return { value: y!, dims: x.dims };
   }
 
-  #settled(x: Feature): Value {
-    return x.factor === undefined ? x.value : this.#b.mul(x.value, x.factor);
-  }
-
-  relu(x: Feature): Feature {
-    return { value: this.#b.relu(this.#settled(x)), dims: x.dims };
-  }
-
-  relu6(x: Feature): Feature {
-    const value = this.#b.op('Clip', [this.#settled(x), this.#b.scalar(0), this.#b.scalar(6)]);
-    return { value, dims: x.dims };
-  }
-
-  add(a: Feature, b: Feature): Feature {
-    return { value: this.#b.add(this.#settled(a), this.#settled(b)), dims: a.dims };
+  protected override settled(x: Feature): Value {
+    return x.factor === undefined ? x.value : this.b.mul(x.value, x.factor);
   }
 
   globalAveragePool(x: Feature): Feature {
-    return { value: this.#b.mean(this.#settled(x), [2, 3]), dims: x.dims.slice(0, 2) };
-  }
-
-  maxPool(x: Feature, size: number): Feature {
-    const value = this.#b.op('MaxPool', [x.value], { kernel_shape: [size, size], strides: [size, size] });
-    const side = (dim: number) => windowed(dim, size, size, 0);
-    return { ...x, value, dims: [x.dims[0]!, x.dims[1]!, side(x.dims[2]!), side(x.dims[3]!)] };
+    return { value: this.b.mean(this.settled(x), [2, 3]), dims: x.dims.slice(0, 2) };
   }
 
   flatten(x: Feature): Feature {
     const [n, ...rest] = x.dims as [number, ...number[]];
     const dims = [n, rest.reduce((a, d) => a * d, 1)];
-    return { value: this.#b.reshape(x.value, dims), dims };
+    return { value: this.b.reshape(x.value, dims), dims };
   }
 
   dropout(x: Feature, name: string, rate: number): Feature {
     const share = this.#dropout ?? rate;
     if (share === 0) return x;
     this.masks.push({ name, dims: x.dims, rate: share });
-    return { ...x, value: this.#b.mul(x.value, this.#b.input(name, 'float32', x.dims)) };
-  }
-
-  sign(x: Feature): Feature {
-    return { value: this.#b.sign(x.value), dims: x.dims };
+    return { ...x, value: this.b.mul(x.value, this.b.input(name, 'float32', x.dims)) };
   }
 
   shift(x: Feature, name: string, start: number): Feature {
     const dims = [1, x.dims[1]!, ...x.dims.slice(2).map(() => 1)];
     const by = this.#parameter(name, 'plain', dims, constant(start));
-    return { value: this.#b.add(this.#settled(x), by), dims: x.dims };
+    return { value: this.b.add(this.settled(x), by), dims: x.dims };
   }
 
-  /** Weights of a binary layer; scaled ones with alpha, of shape [1, filters, 1, …]. */
-  #binaryWeights(
+  /** Signs of the latent weights, or real ones in their place; scaled ones with alpha, of shape [1, filters, 1, …]. */
+  protected override binaryWeights(
     name: string,
     dims: readonly number[],
     kind: BinaryWeights,
-  ): { weights: Value; factor?: Value } {
-    const b = this.#b;
+  ): { signs: Value; factor?: Value } {
+    const b = this.b;
     const latent = this.#weight(`${name}.latent`, dims, 'latent');
     const filter = dims.slice(1).map((_, i) => i + 1);
     const perFilter = [1, dims[0]!, ...dims.slice(2).map(() => 1)];
     if (kind === 'scaled') {
       const factor = b.reshape(b.mean(b.abs(latent), filter), perFilter);
-      return { weights: this.#realWeights ? latent : b.sign(latent), factor };
+      return { signs: this.#realWeights ? latent : b.sign(latent), factor };
     }
     const centred = b.sub(latent, b.mean(latent, filter, 1));
     const variance = b.mean(b.mul(centred, centred), filter, 1);
     // A deviation of 1/3 leaves nearly all within [-1, 1], where the straight-through gradient passes.
     const even = b.div(centred, b.sqrt(b.add(b.mul(variance, b.scalar(9)), b.scalar(1e-12))));
-    return { weights: this.#realWeights ? even : b.sign(even) };
-  }
-
-  binaryConv(x: Feature, name: string, options: ConvOptions, kind: BinaryWeights): Feature {
-    const b = this.#b;
-    const pad = options.pad ?? 0;
-    const { weights, ...factor } = this.#binaryWeights(name, convDims(x, options), kind);
-    const value =
-      pad === 0 ? x.value : b.op('Pad', [x.value, b.ints(0, 0, pad, pad, 0, 0, pad, pad), b.scalar(-1)]);
-    const padded = { value, dims: [x.dims[0]!, x.dims[1]!, x.dims[2]! + 2 * pad, x.dims[3]! + 2 * pad] };
-    return { ...this.#convolve(padded, [weights], { ...options, pad: 0 }), ...factor };
-  }
-
-  binaryDense(x: Feature, name: string, units: number, kind: BinaryWeights): Feature {
-    const { weights, ...factor } = this.#binaryWeights(name, [units, x.dims[1]!], kind);
-    return { value: this.#b.gemm(x.value, weights, { transB: 1 }), dims: [x.dims[0]!, units], ...factor };
+    return { signs: this.#realWeights ? even : b.sign(even) };
   }
 
   depthwise(x: Feature, name: string, options: DepthwiseOptions): Feature {
-    const b = this.#b;
+    const b = this.b;
     const conv = depthwiseConv(x, options);
     const dims = convDims(x, conv);
     const weight = this.#weight(`${name}.weight`, dims, 'weight');
-    if (this.#realWeights) return this.#convolve(x, [weight], conv);
+    if (this.#realWeights) return this.convolve(x, [weight], conv);
     const { kernel } = options;
     const window = { kernel_shape: [kernel, kernel], strides: [kernel, kernel] };
     const largest = b.op('MaxPool', [b.abs(weight)], window);
     const step = b.op('Max', [b.div(largest, b.scalar(mostInt8)), b.scalar(leastStep)]);
     const whole = b.op('Round', [b.div(weight, step)]);
-    return { ...this.#convolve(x, [whole], conv), factor: b.reshape(step, [1, dims[0], 1, 1]) };
+    return { ...this.convolve(x, [whole], conv), factor: b.reshape(step, [1, dims[0], 1, 1]) };
   }
 
   mark(x: Feature): Feature {
