@@ -125,7 +125,8 @@ async function read(path: string, where: string): Promise<Uint8Array> {
 }
 
 function unreadable(where: string, cause: unknown): TierwiseError {
-  const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+  const reason = code === 'ENOTDIR' ? `${code}, a bundle is a folder NAME${suffix}, not a file` : code;
   return new TierwiseError(
     'FILE_UNREADABLE',
     `${where} cannot be read: ${reason}`,

@@ -47,6 +47,12 @@ const faults: [string, (folder: string) => Promise<unknown>, string, RegExp][] =
     /empty.*manifest\.json.*ENOENT/,
   ],
   [
+    'a file in place of the folder',
+    async (folder) => writeFile(`${folder}/../file.tierwise`, 'x'),
+    'FILE_UNREADABLE',
+    /file\.tierwise.*ENOTDIR, a bundle is a folder/,
+  ],
+  [
     'a manifest that is not JSON',
     (folder) => writeFile(join(folder, 'manifest.json'), '{'),
     'MANIFEST_INVALID',
