@@ -5,11 +5,15 @@ import type { DatasetSplit } from '@tierwise/data';
 import {
   type Augmentation,
   augmentationFor,
+  type BranchChoice,
+  type BranchDesign,
+  depthwiseDesign,
   type EpochRecord,
   type MakeOptions,
   makeComposite,
   type PhaseSettings,
   phaseName,
+  recipeFor,
   recipes,
   runRecordFiles,
   type Trained,
@@ -35,6 +39,7 @@ export interface TrainingFlags {
   readonly branchDepth?: number;
   readonly branchWidth?: number;
   readonly branchStride?: 1 | 2;
+  readonly branchDepthwise: boolean;
   readonly shift?: number;
   readonly flip?: boolean;
   readonly cutout?: number;
@@ -68,6 +73,21 @@ export function teachingOf(
       `${flag}: no network teaches here, as no branch is trained on a frozen one; it is for --schedule main-first, --student-of and attach --freeze`,
     );
   return asked;
+}
+
+/**
+ * The branch of `design` that the flags ask for.
+ * @throws TierwiseError USAGE where its recipe knows no depthwise layers, or is not there
+ */
+export function branchChoice(
+  design: BranchDesign,
+  flags: Pick<TrainingFlags, 'recipe' | 'branchDepthwise'>,
+): BranchChoice {
+  const recipe = recipeFor(design, flags.recipe);
+  if (!flags.branchDepthwise) return { recipe, design };
+  if (recipe !== 'modern')
+    throw new TierwiseError('USAGE', `--branch-depthwise is for --recipe modern, not ${recipe}`);
+  return { recipe, design: depthwiseDesign(design) };
 }
 
 /** @throws TierwiseError USAGE unless the name ends in .onnx */
@@ -233,6 +253,11 @@ export function withTrainingOptions(command: Command): Command {
       '--branch-stride <n>',
       'of the first convolution of a branch with --branch-depth; 2 halves the map at once, cheaper on large or deep stems (default: 1)',
       stride,
+    )
+    .option(
+      '--branch-depthwise',
+      'with the modern recipe: each channel is convolved by itself, in 8 bits, and a binary 1x1 convolution mixes them; about half of the bytes, and less often right',
+      false,
     )
     .option(
       '--views <n>',

@@ -152,6 +152,10 @@ test.each([
     ['squares.onnx', '--classes', 'classes.txt', '--joint', '--views', '2'],
     /--views 2: no network teaches here/,
   ],
+  [
+    ['squares.onnx', '--classes', 'classes.txt', '--recipe', 'xnor', '--branch-depthwise'],
+    /--branch-depthwise is for --recipe modern, not xnor/,
+  ],
   [['squares.onnx', '--classes', 'classes.txt', '--joint', '--progressive'], /--progressive is for --freeze/],
   [['squares.onnx', '--classes', 'squares.onnx'], /the network tells 10 classes apart, squares.onnx lists/],
 ])('attach %j says what is wrong and writes nothing', async (args, message) => {

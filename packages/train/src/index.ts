@@ -110,6 +110,7 @@ export {
   type BranchBlock,
   type BranchChoice,
   type BranchDesign,
+  depthwiseDesign,
   findRecipe,
   freeDesign,
   type RecipeName,

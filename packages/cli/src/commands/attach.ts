@@ -11,7 +11,6 @@ import {
   importBackbone,
   type Normalization,
   type NormalizationTrial,
-  recipeFor,
   type TrainingSettings,
   temperatureFor,
   tryNormalizations,
@@ -23,6 +22,7 @@ import { handle, untilCtrlC } from '../handle.ts';
 import { percent, type Terminal } from '../terminal.ts';
 import {
   augmentationOf,
+  branchChoice,
   bundleFolder,
   divided,
   finishTraining,
@@ -188,8 +188,7 @@ function settingsFor(
   network: string,
 ): Omit<TrainingSettings, 'temperature'> {
   const { branchDepth: depth, branchWidth: width, branchStride: stride } = flags;
-  const design = designFor(backbone, { depth, width, stride });
-  const recipe = recipeFor(design, flags.recipe);
+  const { recipe, design } = branchChoice(designFor(backbone, { depth, width, stride }), flags);
   const stemNumbers = backbone.stemDims.reduce((a, d) => a * d, 1);
   const { holdout, batch } = divided(train.samples, flags, {
     batch: usualBatch,

@@ -12,7 +12,6 @@ import {
   type OptimizerName,
   optimizers,
   phasesOf,
-  recipeFor,
   runRecordFiles,
   schedules,
   stemDimsOf,
@@ -28,6 +27,7 @@ import { handle, untilCtrlC } from '../handle.ts';
 import type { Terminal } from '../terminal.ts';
 import {
   augmentationOf,
+  branchChoice,
   bundleFolder,
   divided,
   finishTraining,
@@ -150,11 +150,13 @@ async function trainCommand(flags: TrainFlags, terminal: Terminal, signal: Abort
 function refuseBranch(flags: TrainFlags): void {
   const { recipe, branchDepth, branchWidth, branchStride, branchEpochs, branchRate, branchBatch, main } =
     flags;
+  const depthwise = flags.branchDepthwise || undefined;
   const given = {
     '--recipe': recipe,
     '--branch-depth': branchDepth,
     '--branch-width': branchWidth,
     '--branch-stride': branchStride,
+    '--branch-depthwise': depthwise,
     '--branch-epochs': branchEpochs,
     '--branch-rate': branchRate,
     '--branch-batch': branchBatch,
@@ -167,17 +169,17 @@ function refuseBranch(flags: TrainFlags): void {
 
 /** The branch that mirrors the network, or with --branch-depth, -width or -stride one that is free of it. */
 function branchOf(network: Network, flags: TrainFlags): BranchChoice {
-  const { recipe, branchDepth, branchWidth, branchStride } = flags;
+  const { branchDepth, branchWidth, branchStride } = flags;
   const { mirror } = network;
   if (branchDepth === undefined && branchWidth === undefined && branchStride === undefined)
-    return { recipe: recipeFor(mirror, recipe), design: mirror };
+    return branchChoice(mirror, flags);
   const convolutions = mirror.blocks.reduce((sum, { convs }) => sum + convs, 0);
   const design = freeDesign(stemDimsOf(network), {
     depth: branchDepth ?? convolutions,
     width: branchWidth ?? stemDimsOf(network)[1]!,
     stride: branchStride ?? 1,
   });
-  return { recipe: recipeFor(design, recipe), design };
+  return branchChoice(design, flags);
 }
 
 /** @throws TierwiseError USAGE when `value` is not one of `known` */

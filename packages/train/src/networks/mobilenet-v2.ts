@@ -72,10 +72,10 @@ function main(l: Layers, stem: Feature, classes: number, width: number): Feature
  * paper's ReLU6, and the stem ReLU, which the device runs. `width` multiplies all filters but, below 1, the last ones
  * (the paper's section 6.1).
  *
- * The branch has a depthwise 3x3 convolution in 8 bits and a binary 1x1 one for each block, from the block's filters to
- * the next ones without an expansion, and the last 1x1 in binary too. Of one bit, depthwise layers would collapse: nine
- * +-1 products of one channel have ten possible sums. The paper's recipe, which has binary layers only, makes one
- * ordinary 3x3 binary convolution of each block. Real-valued shortcuts go around, as the recipe has them.
+ * The branch has one ordinary 3x3 binary convolution for each block, from the block's filters to the next ones without an
+ * expansion, as ReActNet has (ECCV 2020), and the last 1x1 in binary too; shortcuts go around. Of one bit, depthwise
+ * layers would collapse: nine +-1 products of one channel have ten possible sums. In 8 bits they do not, but learn far
+ * slower (`depthwiseDesign` says how much).
  */
 export function mobilenetV2(name: string, width: number, input: Network['input']): Network {
   return {
@@ -95,7 +95,6 @@ export function mobilenetV2(name: string, width: number, input: Network['input']
             filters: scaled(filters, width),
             stride: part === 0 ? stride : (1 as const),
             shortcut: true,
-            depthwise: true,
           })),
         ),
         { ...plainBlock, filters: scaled(lastFilters, Math.max(1, width)), kernel: 1, pad: 0 },

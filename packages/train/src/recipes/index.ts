@@ -4,7 +4,7 @@ import { modern } from './modern.ts';
 import type { BranchRecipe } from './recipe.ts';
 import { xnor } from './xnor.ts';
 
-export { type BranchBlock, type BranchDesign, freeDesign } from './design.ts';
+export { type BranchBlock, type BranchDesign, depthwiseDesign, freeDesign } from './design.ts';
 export type { BranchRecipe } from './recipe.ts';
 
 /** Recipes by the name that `--recipe` takes. */
